@@ -1,0 +1,1 @@
+"""Plans, runs, verifies and reports races; `rowrace` is its command."""

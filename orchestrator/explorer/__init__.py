@@ -1,0 +1,1 @@
+"""Deterministic interleaving of callables."""

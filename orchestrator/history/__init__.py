@@ -1,0 +1,1 @@
+"""The history: what worker and database wrote, as columns."""

@@ -1,0 +1,1 @@
+"""Postgres and broker: given, embedded or kept up."""

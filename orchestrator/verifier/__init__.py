@@ -1,0 +1,1 @@
+"""Pure: history in, verdict out."""

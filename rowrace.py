@@ -1,0 +1,1 @@
+"""The small public API, for people's own tests."""

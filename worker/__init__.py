@@ -1,0 +1,1 @@
+"""Runs race operations: deployable alone on a worker host, started with `celery -A worker worker`."""

@@ -1,0 +1,198 @@
+"""The contract between orchestrator and worker: what a message says, and what a journal line says.
+
+Both sides import this module and nothing else of each other's insides.  Everything here is JSON on
+the wire (never pickle) and frozen in memory.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any, Final
+
+import msgspec
+
+#: Name of the one task that workers run; published by name, so a publisher needs no worker code.
+TASK: Final = "rowrace.race"
+
+#: Bits of a token that count the attempts of one process; the bits above name the process.
+COUNTER_BITS: Final = 32
+
+#: SQLSTATE raised by the guard when an operation would be applied a second time.
+DUPLICATE: Final = "RR001"
+
+#: Setting (Postgres `set_config`, local to the transaction) that carries "token:operation" to the triggers.
+WRITER_SETTING: Final = "rowrace.writer"
+
+
+class Isolation(StrEnum):
+    """Isolation level of an attempt's transaction (SQL:1992 names, PostgreSQL semantics)."""
+
+    READ_COMMITTED = "read committed"
+    REPEATABLE_READ = "repeatable read"
+    SERIALIZABLE = "serializable"
+
+
+class Jitter(StrEnum):
+    """How the pause before a retry is spread (Brooker, "Exponential Backoff And Jitter", 2015)."""
+
+    NONE = "none"
+    FULL = "full"
+    DECORRELATED = "decorrelated"
+
+
+class Via(StrEnum):
+    """Who retries: the task itself, in place, or Celery, with a new message."""
+
+    INLINE = "inline"
+    CELERY = "celery"
+
+
+class Outcome(StrEnum):
+    """How an attempt ended: `ok` took effect, `fail` surely did not, `info` is unknown."""
+
+    OK = "ok"
+    FAIL = "fail"
+    INFO = "info"
+
+
+class Reason(StrEnum):
+    """Why an attempt did not end ok; conflicts are retried, the others are final."""
+
+    INSUFFICIENT = "insufficient"  #: a business rule refused it
+    MISSING = "missing"  #: the row it should change is not there
+    VERSION = "version"  #: the version check found another version than the one read
+    SERIALIZATION = "serialization"  #: SQLSTATE 40001
+    DEADLOCK = "deadlock"  #: SQLSTATE 40P01
+    LOCK_TIMEOUT = "lock-timeout"  #: SQLSTATE 55P03
+    DUPLICATE = "duplicate"  #: the guard refused a second application
+    LOST_CONNECTION = "lost-connection"  #: fail before COMMIT was sent, info after
+    ERROR = "error"  #: any other exception; the transaction was rolled back
+
+
+#: Reasons that count as conflicts: these aborts, over all attempts, are the conflict rate.
+CONFLICTS: Final = frozenset({Reason.VERSION, Reason.SERIALIZATION, Reason.DEADLOCK, Reason.LOCK_TIMEOUT})
+
+
+class Retry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When an attempt aborted by a conflict is tried again."""
+
+    #: Attempts in all, the first one included; 1 never retries.
+    attempts: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 50
+    #: Pause before the second attempt, in milliseconds.
+    base_ms: Annotated[float, msgspec.Meta(ge=0, le=3_600_000)] = 1.0
+    #: Longest pause, in milliseconds.
+    cap_ms: Annotated[float, msgspec.Meta(ge=0, le=3_600_000)] = 100.0
+    jitter: Jitter = Jitter.FULL
+    via: Via = Via.INLINE
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every message of a group carries, so that one fleet serves any run; never a credential."""
+
+    run: str
+    #: The group's schema: tables, effects, journal.  Matches `SCHEMA_PATTERN`.
+    schema: str
+    scenario: str
+    strategy: str
+    isolation: Isolation
+    retry: Retry
+    #: Shortest and longest think time between read and write, in milliseconds.
+    think_ms: tuple[float, float]
+    #: Longest wait for a lock, in milliseconds; 0 waits for ever.
+    lock_timeout_ms: int
+    #: False in benchmarks only: no journal, no accesses (the schema then has no triggers either).
+    recording: bool
+    #: Seeds think times and retry pauses, with the attempt's token.
+    seed: int
+
+
+#: A group's schema, on Postgres; nothing outside such a schema is ever touched.
+SCHEMA_PATTERN: Final = r"rowrace_[a-z0-9]{4,32}_[0-9]{1,4}"
+
+
+class Operation(msgspec.Struct, frozen=True, array_like=True):
+    """One intended mutation, enqueued once; on the wire `[operation, kind, params]`."""
+
+    #: Dense number within the group, from 0.
+    operation: int
+    kind: str
+    #: The kind's parameters, as its scenario defines them.
+    params: dict[str, Any]
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A message's keyword arguments; its operations run one after another, a transaction each."""
+
+    settings: Settings
+    operations: list[Operation]
+
+
+# ---- journal lines: one JSON array a line, the tag first -------------------------------------------------
+
+
+class ProcessLine(msgspec.Struct, frozen=True, array_like=True, tag="process"):
+    """First line of a journal file: who writes it."""
+
+    process: int
+    node: str
+    host: str
+    pid: int
+    pool: str
+
+
+class ClockLine(msgspec.Struct, frozen=True, array_like=True, tag="clock"):
+    """One reading of the database clock: at local `mono_ns` it stood at `mono_ns + offset_ns`, give or take `error_ns`."""
+
+    mono_ns: int
+    offset_ns: int
+    error_ns: int
+
+
+class StartLine(msgspec.Struct, frozen=True, array_like=True, tag="start"):
+    """Written before the attempt's first statement."""
+
+    token: int
+    operation: int
+    #: Attempt number within one delivery, from 1.
+    attempt: int
+    #: Worker slot within the process (thread, greenlet), from 0.
+    slot: int
+    mono_ns: int
+    backend_pid: int
+    #: The backend's start, microseconds since 1970 by the database clock; with the pid it names a backend for ever.
+    backend_start_us: int
+    redelivered: bool
+
+
+class Access(msgspec.Struct, frozen=True, array_like=True):
+    """One row that an attempt read or wrote, as the access layer saw it."""
+
+    #: "r" read, "w" write.
+    mode: str
+    relation: str
+    key: str
+    #: seq, version and writer seen by a read; None for a write that did not return them, or a row not there.
+    seq: int | None
+    version: int | None
+    writer: int | None
+    #: Local monotonic clock just before the statement was sent.
+    mono_ns: int
+    #: Rows matched.
+    rows: int
+
+
+class EndLine(msgspec.Struct, frozen=True, array_like=True, tag="end"):
+    """Written when the attempt has ended; `final` says that no retry follows."""
+
+    token: int
+    outcome: Outcome
+    reason: Reason | None
+    final: bool
+    #: Receipt of COMMIT's (or the error's) answer.
+    mono_ns: int
+    accesses: list[Access]
+    #: For reason `error`: the exception's class, never its text.
+    detail: str | None = None
+
+
+Line = ProcessLine | ClockLine | StartLine | EndLine

@@ -1,0 +1,57 @@
+"""The driver connection as the access layer needs it; postgres.py and sqlite.py provide one each.
+
+A link sends what it is told when it is told, translates driver errors into worker.errors, and knows
+nothing of recording.  `switch` is the explorer's place: it is called before every statement, COMMIT and ROLLBACK.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sqlalchemy.sql.expression import ClauseElement
+
+    from worker.contract import Isolation
+
+
+class Begin(NamedTuple):
+    """How the next transaction starts; a link sends it in one round trip with the transaction's first statement."""
+
+    isolation: Isolation
+    #: "token:operation", which the triggers stamp; None where recording is off.
+    writer: str | None
+    lock_timeout_ms: int = 0
+
+
+class Answer(NamedTuple):
+    """What a statement gave."""
+
+    rows: Sequence[tuple[Any, ...]]
+    #: Rows matched.
+    count: int
+
+
+class Link(Protocol):
+    """One connection, used by one slot at a time."""
+
+    #: "postgresql" or "sqlite".
+    dialect: str
+    #: Process id and start (microseconds since 1970, database clock) of the server's backend; (0, 0) on SQLite.
+    backend: tuple[int, int]
+
+    def begin(self, begin: Begin) -> None:
+        """Open a transaction, lazily: nothing is sent before the first statement."""
+
+    def execute(self, statement: ClauseElement, params: Mapping[str, Any]) -> Answer:
+        """Run a Core statement, compiled once; inside the open transaction, else in autocommit."""
+
+    def commit(self) -> None:
+        """COMMIT; raises Conflict, or LostConnection(in_commit=True) where no answer came."""
+
+    def rollback(self) -> None:
+        """ROLLBACK; never raises."""
+
+    def close(self) -> None:
+        """Give the connection back to its pool, clean: no transaction, no session lock."""

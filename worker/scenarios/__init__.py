@@ -1,0 +1,1 @@
+"""What the race is about: tables, operations, business rules."""
