@@ -141,7 +141,7 @@ class ProcessLine(msgspec.Struct, frozen=True, array_like=True, tag="process"):
 
 
 class ClockLine(msgspec.Struct, frozen=True, array_like=True, tag="clock"):
-    """One reading of the database clock: at local `mono_ns` it stood at `mono_ns + offset_ns`, give or take `error_ns`."""
+    """One reading of the database clock: local `mono_ns` plus `offset_ns`, give or take `error_ns`."""
 
     mono_ns: int
     offset_ns: int
