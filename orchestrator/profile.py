@@ -1,4 +1,7 @@
-"""A run's profile: one frozen value, from a TOML file and flags, that reproduces the run."""
+"""A run's profile: one frozen value, from a TOML file and flags, that reproduces the run.
+
+Each field's description is also the flag's help and the line in docs/profile.md.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,12 @@ from enum import StrEnum
 from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from worker.contract import Isolation, Retry
 
-Count = Annotated[int, msgspec.Meta(ge=0, le=100_000_000)]
-Positive = Annotated[int, msgspec.Meta(ge=1, le=100_000_000)]
-Seconds = Annotated[float, msgspec.Meta(ge=0, le=86_400 * 7)]
+_MOST = 100_000_000
+_WEEK = 86_400 * 7
 
 
 class Mode(StrEnum):
@@ -50,68 +53,84 @@ class Expect(StrEnum):
 class Think(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Pause between read and write, uniform, milliseconds."""
 
-    min_ms: Annotated[float, msgspec.Meta(ge=0, le=60_000)] = 0.0
-    max_ms: Annotated[float, msgspec.Meta(ge=0, le=60_000)] = 5.0
+    min_ms: Annotated[float, Meta(ge=0, le=60_000, description="shortest think time between read and write, ms")] = 0.0
+    max_ms: Annotated[float, Meta(ge=0, le=60_000, description="longest think time between read and write, ms")] = 5.0
 
 
 class Gates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What VALID must be earned with, and what fails the run beside the verdict."""
 
-    #: Overlapping attempts needed per group; None: 10, or 1 in eager mode.
-    min_overlaps: Count | None = None
-    #: Share of the operations that business rules allow, that must be ok.
-    min_done: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.5
-    #: Exit 1 where a group's p99 latency is above this, milliseconds.
-    max_p99_ms: Annotated[float, msgspec.Meta(gt=0)] | None = None
-    #: Exit 1 where more operations than this gave up after their last attempt.
-    max_give_ups: Count | None = None
-    #: Exit 1 where a group's conflict rate is above this.
-    max_conflict_rate: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+    min_overlaps: (
+        Annotated[
+            int,
+            Meta(ge=0, le=_MOST, description="overlapping attempts a group must show to be VALID (10, or 1 in eager)"),
+        ]
+        | None
+    ) = None
+    min_done: Annotated[
+        float, Meta(ge=0, le=1, description="share of the operations that business rules allow, that must be done")
+    ] = 0.5
+    max_p99_ms: Annotated[float, Meta(gt=0, description="exit 1 where a group's p99 latency is above this")] | None = (
+        None
+    )
+    max_give_ups: (
+        Annotated[int, Meta(ge=0, le=_MOST, description="exit 1 where more operations of a group gave up")] | None
+    ) = None
+    max_conflict_rate: (
+        Annotated[float, Meta(ge=0, le=1, description="exit 1 where a group's conflict rate is above this")] | None
+    ) = None
 
 
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that decides what a run does; services' URLs are not part of it."""
 
-    scenarios: tuple[str, ...] = ("credits",)
-    strategies: tuple[str, ...] = ("optimistic",)
-    isolation: tuple[Isolation, ...] = (Isolation.READ_COMMITTED,)
-    #: Operations per group.
-    operations: Count = 400
-    #: Rows per group.
-    rows: Positive = 8
-    #: Zipf exponent of row popularity; 0 is uniform.
-    skew: Annotated[float, msgspec.Meta(ge=0, le=10)] = 0.0
-    seed: Annotated[int, msgspec.Meta(ge=0, lt=2**63)] = 1
-    #: Operations in one message: a transaction each, one acknowledgement.
-    per_message: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 1
+    scenarios: Annotated[tuple[str, ...], Meta(min_length=1, description="scenarios to race: credits, config")] = (
+        "credits",
+    )
+    strategies: Annotated[tuple[str, ...], Meta(min_length=1, description="strategies to race, or `all`")] = (
+        "optimistic",
+    )
+    isolation: Annotated[tuple[Isolation, ...], Meta(min_length=1, description="isolation levels to race at")] = (
+        Isolation.READ_COMMITTED,
+    )
+    operations: Annotated[int, Meta(ge=0, le=_MOST, description="operations per group")] = 400
+    rows: Annotated[int, Meta(ge=1, le=10_000_000, description="rows per group")] = 8
+    skew: Annotated[float, Meta(ge=0, le=10, description="Zipf exponent of row popularity; 0 is uniform")] = 0.0
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1, description="seed of the plan and of think times")] = 1
+    per_message: Annotated[
+        int, Meta(ge=1, le=10_000, description="operations in one message: a transaction each, one acknowledgement")
+    ] = 1
     think: Think = Think()
     retry: Retry = Retry()
-    #: Longest wait for a row lock, milliseconds; 0 waits for ever.
-    lock_timeout_ms: Count = 0
-    #: A guard keeps an operation from being applied twice.
-    idempotency: bool = True
-    #: False for benchmarks only; the verdict is then UNKNOWN.
-    recording: bool = True
-    #: Durability of the run's commits; False asks for synchronous_commit=off, and the report says so.
-    synchronous_commit: bool = True
-    mode: Mode = Mode.DISTRIBUTED
-    workers: Workers = Workers.SPAWN
-    #: Worker nodes: spawned, or expected of an external fleet.
-    nodes: Positive = 2
-    #: Hosts that an external fleet must span.
-    hosts: Positive = 1
-    #: Worker slots per node (processes in prefork, threads in threads); logical workers in eager mode are nodes x this.
-    concurrency: Positive = 2
-    pool: Pool = Pool.PREFORK
-    #: Messages a slot takes ahead.
-    prefetch: Positive = 1
-    #: Broker returns unacknowledged messages after this long, seconds.
-    visibility_timeout: Annotated[float, msgspec.Meta(ge=1, le=86_400)] = 60.0
-    #: Workers send task events, for Flower.
-    events: bool = False
-    #: With queue and unacknowledged set empty, wait this long for stragglers, seconds.
-    grace: Seconds = 3.0
-    #: A group ends after this long, settled or not, seconds.
-    timeout: Annotated[float, msgspec.Meta(gt=0, le=86_400 * 7)] = 600.0
-    expect: Expect = Expect.TABLE
+    lock_timeout_ms: Annotated[
+        int, Meta(ge=0, le=2**31 - 1, description="longest wait for a row lock, ms; 0 waits for ever")
+    ] = 0
+    idempotency: Annotated[bool, Meta(description="a guard keeps an operation from being applied twice")] = True
+    recording: Annotated[bool, Meta(description="off for benchmarks only; the verdict is then UNKNOWN")] = True
+    synchronous_commit: Annotated[
+        bool, Meta(description="durable commits; off asks for synchronous_commit=off, and the report says so")
+    ] = True
+    mode: Annotated[Mode, Meta(description="where the race runs; auto takes the highest rung that stands")] = (
+        Mode.DISTRIBUTED
+    )
+    workers: Annotated[Workers, Meta(description="spawn a fleet, or use workers that already listen")] = Workers.SPAWN
+    nodes: Annotated[
+        int, Meta(ge=1, le=1_000, description="worker nodes: spawned, or expected of external workers")
+    ] = 2
+    hosts: Annotated[int, Meta(ge=1, le=1_000, description="hosts that external workers must span")] = 1
+    concurrency: Annotated[int, Meta(ge=1, le=10_000, description="worker slots per node")] = 2
+    pool: Annotated[Pool, Meta(description="Celery's pool in spawned workers")] = Pool.PREFORK
+    prefetch: Annotated[int, Meta(ge=1, le=10_000, description="messages a slot takes ahead")] = 1
+    visibility_timeout: Annotated[
+        float, Meta(ge=1, le=86_400, description="seconds after which the broker gives an unacknowledged message again")
+    ] = 60.0
+    events: Annotated[bool, Meta(description="workers send task events, for Flower")] = False
+    grace: Annotated[
+        float,
+        Meta(ge=0, le=_WEEK, description="seconds to wait for stragglers once queue and unacknowledged are empty"),
+    ] = 3.0
+    timeout: Annotated[float, Meta(gt=0, le=_WEEK, description="seconds after which a group ends, settled or not")] = (
+        600.0
+    )
+    expect: Annotated[Expect, Meta(description="what the exit code compares verdicts to")] = Expect.TABLE
     gates: Gates = Gates()
