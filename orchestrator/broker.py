@@ -1,0 +1,138 @@
+"""The run's queue: what waits, what is unacknowledged, who listens, and its removal.
+
+Everything here is confined to one queue, `rowrace.<run>`; other users of the broker are not touched.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import redis
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from orchestrator.errors import ServiceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Keys of kombu's Redis transport, as kombu 5.7 names them.
+_UNACKED: Final = "unacked"
+_UNACKED_INDEX: Final = "unacked_index"
+_BINDINGS: Final = ("_kombu.binding.", "_kombu.binding_permanent.")
+
+#: What a client of the broker raises when the broker does not answer.
+BROKEN: Final = (redis.RedisError, OperationalError, OSError)
+
+
+def queue_of(run: str) -> str:
+    """Name the run's queue."""
+    return f"rowrace.{run}"
+
+
+class Broker:
+    """One run's view of the broker."""
+
+    def __init__(self, url: str, run: str) -> None:
+        self.queue = queue_of(run)
+        self.url = url
+        self._redis = redis.Redis.from_url(url, socket_connect_timeout=5, socket_timeout=30, retry=None)
+        #: A client for control messages and publishing; it knows no task and leaves no backend.
+        self.app = Celery("rowrace", broker=url, set_as_current=False)
+        self.app.conf.update(
+            task_serializer="json",
+            accept_content=["json"],
+            task_ignore_result=True,
+            broker_connection_retry_on_startup=False,
+            broker_connection_timeout=5,
+            broker_transport_options={"socket_connect_timeout": 5},
+            worker_enable_remote_control=True,
+        )
+
+    def check(self) -> str:
+        """Ask the broker for its name and version."""
+        with _answering():
+            info: dict[str, Any] = self._redis.info("server")
+        if "valkey_version" in info:
+            return f"Valkey {info['valkey_version']}"
+        return f"Redis {info['redis_version']}"
+
+    def waiting(self) -> int:
+        """Count messages in the queue."""
+        with _answering():
+            return int(self._redis.llen(self.queue))
+
+    def unacknowledged(self) -> int:
+        """Count the run's messages that a worker took and did not acknowledge yet."""
+        with _answering():
+            return len(self._taken())
+
+    def _taken(self) -> list[bytes]:
+        """List the delivery tags in kombu's shared hash whose message was routed to this queue."""
+        return [tag for tag, entry in self._redis.hscan_iter(_UNACKED) if json.loads(entry)[2] == self.queue]
+
+    def listen(self, node: str) -> None:
+        """Have a worker node take the run's messages too."""
+        self.app.control.add_consumer(self.queue, destination=[node], reply=True, timeout=5)
+
+    def unlisten(self, node: str) -> None:
+        """Have a worker node take no more of the run's messages."""
+        self.app.control.cancel_consumer(self.queue, destination=[node], reply=True, timeout=5)
+
+    def ping(self, timeout: float, nodes: list[str] | None = None) -> list[str]:
+        """Name the nodes that answer in time, all nodes of the broker or the ones asked for."""
+        with _answering():
+            ask: Any = self.app.control.ping
+            replies = ask(timeout=timeout, destination=nodes, limit=len(nodes)) if nodes else ask(timeout=timeout)
+        return sorted(node for reply in replies or () for node in reply)
+
+    def purge(self) -> int:
+        """Remove the messages that wait, so that no further operation starts; say how many there were."""
+        with _answering():
+            pipe = self._redis.pipeline()
+            pipe.llen(self.queue)
+            pipe.delete(self.queue)
+            return int(pipe.execute()[0])
+
+    def remove(self) -> None:
+        """Remove every trace of the run from the broker."""
+        with _answering():
+            pipe = self._redis.pipeline()
+            for tag in self._taken():
+                pipe.hdel(_UNACKED, tag)
+                pipe.zrem(_UNACKED_INDEX, tag)
+            for key in (self.queue, *(prefix + self.queue for prefix in _BINDINGS)):
+                pipe.delete(key)
+            pipe.execute()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.app.close()
+        self._redis.close()
+
+
+def leftovers(url: str) -> list[str]:
+    """List the runs that have a queue on the broker."""
+    client = redis.Redis.from_url(url, socket_connect_timeout=5, socket_timeout=30)
+    prefixes = ("", *_BINDINGS)
+    with _answering():
+        found = {
+            key.decode().removeprefix(prefix + "rowrace.")
+            for prefix in prefixes
+            for key in client.scan_iter(f"{prefix}rowrace.*")
+        }
+    client.close()
+    return sorted(found)
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Say in one sentence, and without the URL's password, that the broker does not answer."""
+    try:
+        yield
+    except (redis.AuthenticationError, redis.exceptions.AuthorizationError) as error:
+        raise ServiceError("The broker refuses the password or user of its URL (ROWRACE_BROKER_URL).") from error
+    except BROKEN as error:
+        raise ServiceError(f"The broker does not answer ({type(error).__name__}); check ROWRACE_BROKER_URL.") from error

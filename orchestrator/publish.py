@@ -1,0 +1,146 @@
+"""Publishing: operations into messages, messages into batches, each confirmed or published again under the same id.
+
+A batch that failed may or may not have been delivered, so ids are `<run>.<group>.<message>`, and the guard on
+operations makes a second delivery harmless; without the guard nothing is published twice.
+"""
+
+from __future__ import annotations
+
+import threading
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import numpy as np
+from kombu import Producer
+from kombu.exceptions import KombuError
+
+from orchestrator.broker import BROKEN
+from worker.contract import TASK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from orchestrator.broker import Broker
+    from worker.contract import Operation, Settings
+
+#: Messages in one round trip to the broker.
+BATCH: Final = 500
+#: How often a batch is published before it is given up.
+TRIES: Final = 4
+
+#: Celery's message protocol 2: the body's third part.
+_EMBED: Final = b'{"callbacks":null,"errbacks":null,"chain":null,"chord":null}]'
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One message, ready for the wire."""
+
+    id: str
+    body: str
+    #: The first operation in it, and the one after its last.
+    first: int
+    end: int
+
+
+def messages(settings: Settings, prefix: str, operations: Iterable[Operation], per_message: int) -> Iterator[Message]:
+    """Pack operations, in their order; the body is Celery's protocol 2, written once and not once per field."""
+    head = b'[[],{"settings":' + msgspec.json.encode(settings) + b',"operations":'
+    stream = iter(operations)
+    number = 0
+    while chunk := list(islice(stream, per_message)):
+        body = head + msgspec.json.encode(chunk) + b"}," + _EMBED
+        yield Message(f"{prefix}.{number}", body.decode(), chunk[0].operation, chunk[-1].operation + 1)
+        number += 1
+
+
+class Publisher:
+    """Publishes one group's messages in batches; `run` may be a thread's target."""
+
+    def __init__(self, broker: Broker, count: int, *, again: bool) -> None:
+        self._broker = broker
+        self._again = again
+        #: Per operation: the broker confirmed the message that carries it.
+        self.confirmed: NDArray[np.bool_] = np.zeros(count, dtype=np.bool_)
+        #: Operations handed to the broker so far.
+        self.published = 0
+        #: Messages published a second time, since their first publication was not confirmed.
+        self.republished = 0
+        #: Set it to publish no further batch.
+        self.stop = threading.Event()
+        self.error: Exception | None = None
+
+    def run(self, stream: Iterable[Message]) -> None:
+        """Publish until the stream ends, or is stopped, or the broker fails for good (then `error` says how)."""
+        rest = iter(stream)
+        try:
+            while not self.stop.is_set() and (batch := list(islice(rest, BATCH))):
+                if not self._deliver(batch):
+                    return
+        except Exception as error:  # noqa: BLE001 - a thread's failure is told by the loop that started it
+            self.error = error
+
+    def _deliver(self, batch: list[Message]) -> bool:
+        for attempt in range(TRIES if self._again else 1):
+            self.republished += len(batch) if attempt else 0
+            if self._send(batch):
+                self.confirmed[batch[0].first : batch[-1].end] = True
+                self.published += batch[-1].end - batch[0].first
+                return True
+            if self.stop.wait(0.2 * 2**attempt):
+                break
+        return False
+
+    def _send(self, batch: list[Message]) -> bool:
+        try:
+            with self._broker.app.connection_for_write() as connection:
+                connection.ensure_connection(max_retries=1, timeout=5)
+                _publish(connection, self._broker.queue, batch)
+        except (*BROKEN, KombuError) as error:
+            self.error = error
+            return False
+        self.error = None
+        return True
+
+
+def _publish(connection: Any, queue: str, batch: list[Message]) -> None:  # noqa: ANN401 - kombu has no types
+    producer: Any = Producer(connection)  # its types know no batch yet
+    with producer.batch(max_size=len(batch)):
+        for message in batch:
+            producer.publish(
+                message.body,
+                exchange="",
+                routing_key=queue,
+                content_type="application/json",
+                content_encoding="utf-8",
+                headers=_headers(message.id),
+                correlation_id=message.id,
+                reply_to="",
+            )
+
+
+def _headers(message: str) -> dict[str, Any]:
+    """Write the headers that Celery's worker reads; `argsrepr` is for eyes only, and kept short."""
+    return {
+        "lang": "py",
+        "task": TASK,
+        "id": message,
+        "root_id": message,
+        "parent_id": None,
+        "group": None,
+        "group_index": None,
+        "retries": 0,
+        "eta": None,
+        "expires": None,
+        "timelimit": [None, None],
+        "shadow": None,
+        "argsrepr": "()",
+        "kwargsrepr": "{}",
+        "origin": "rowrace",
+        "ignore_result": True,
+        "replaced_task_nesting": 0,
+        "stamped_headers": None,
+        "stamps": {},
+    }
