@@ -1,0 +1,214 @@
+"""A link over the standard library's sqlite3, for runs in one process whose workers take turns.
+
+SQLite has one writer at a time and snapshots for readers (WAL).  READ COMMITTED's outcomes come from
+reading outside a transaction until the first write, then BEGIN IMMEDIATE; the levels above from one
+deferred transaction, whose snapshot the first statement takes.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+
+from worker.contract import DUPLICATE, Isolation, Reason
+from worker.errors import Conflict, Duplicate, RowraceError
+from worker.link import Answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from sqlalchemy.sql.compiler import SQLCompiler
+    from sqlalchemy.sql.expression import ClauseElement
+    from sqlalchemy.sql.selectable import GenerativeSelect
+
+    from worker.link import Begin
+
+
+class Inexpressible(RowraceError):
+    """SQLite can't say this statement, and leaving the lock out would make it mean something else."""
+
+
+class Hooks(NamedTuple):
+    """What a link asks of whoever interleaves it."""
+
+    #: Called with kind ("read", "write", "commit", "rollback") and text before each statement is sent.
+    switch: Callable[[str, str], None]
+    #: Called where another connection holds the write lock; the statement is tried again when it returns.
+    blocked: Callable[[], None]
+    #: Gives every transaction a number of its own.
+    txid: Callable[[], int]
+    #: The database clock, microseconds.
+    now_us: Callable[[], int]
+
+
+class _Compiler(SQLiteCompiler):
+    """SQLAlchemy's own, except that a locking read is an error and never a plain read."""
+
+    def for_update_clause(self, select: GenerativeSelect, **kw: Any) -> str:  # noqa: ANN401, ARG002 - as overridden
+        """Refuse: SQLAlchemy would drop FOR UPDATE without a word."""
+        raise Inexpressible("SQLite has no row locks: SELECT ... FOR UPDATE can't run there")
+
+
+class _Dialect(SQLiteDialect_pysqlite):
+    """Named parameters, as sqlite3 takes them from a mapping."""
+
+    statement_compiler = _Compiler
+    supports_statement_cache = True
+
+
+_DIALECT: Final = _Dialect(paramstyle="named")
+
+
+class _Compiled(NamedTuple):
+    """A statement ready to send."""
+
+    text: str
+    writes: bool
+    #: Parameters that the statement fixes itself; the caller's replace them by name.
+    fixed: Mapping[str, Any]
+    #: Parameters that need converting (JSON to text), by name.
+    binds: Mapping[str, Callable[[Any], Any]]
+    #: Columns that need converting (text to JSON); None where a row goes out as it came.
+    results: tuple[Callable[[Any], Any] | None, ...] | None
+
+
+@lru_cache(maxsize=1024)
+def _compile(statement: ClauseElement) -> _Compiled:
+    """Compile once for this dialect; the statement object is the key."""
+    compiled = cast("SQLCompiler", statement.compile(dialect=_DIALECT))
+    binds = {name: bind.type.bind_processor(_DIALECT) for name, bind in compiled.binds.items()}
+    columns = getattr(statement, "exported_columns", ())
+    results = tuple(column.type.result_processor(_DIALECT, None) for column in columns)
+    return _Compiled(
+        text=str(compiled),
+        writes=not getattr(statement, "is_select", False),
+        fixed=compiled.params,
+        binds={name: convert for name, convert in binds.items() if convert is not None},
+        results=results if any(results) else None,
+    )
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open the database as a link needs it: no waiting in the driver, no transactions of the driver's own."""
+    connection = sqlite3.connect(path, timeout=0, isolation_level=None)
+    # The file lives as long as the run: durability would cost time and prove nothing.
+    connection.execute("PRAGMA synchronous = OFF")
+    return connection
+
+
+class SqliteLink:
+    """One connection of one logical worker."""
+
+    dialect = "sqlite"
+    backend = (0, 0)
+
+    def __init__(self, connection: sqlite3.Connection, hooks: Hooks) -> None:
+        self._connection = connection
+        self._hooks = hooks
+        self._begin: Begin | None = None
+        self._txid = 0
+        functions: dict[str, Callable[[], int]] = {
+            "rowrace_writer": lambda: self._writer()[0],
+            "rowrace_operation": lambda: self._writer()[1],
+            "rowrace_txid": lambda: self._txid,
+            "rowrace_now": hooks.now_us,
+        }
+        for name, function in functions.items():
+            connection.create_function(name, 0, function)
+
+    def begin(self, begin: Begin) -> None:
+        """Open a transaction, lazily: SQLite hears of it with the first statement that needs one."""
+        self._begin = begin
+        self._txid = self._hooks.txid()
+
+    def execute(self, statement: ClauseElement, params: Mapping[str, Any]) -> Answer:
+        """Run a Core statement, after a switch point; waits, by the hook, while another connection writes."""
+        compiled = _compile(statement)
+        self._hooks.switch("write" if compiled.writes else "read", compiled.text)
+        if self._begin is None:
+            self._txid = self._hooks.txid()
+        elif not self._connection.in_transaction:
+            self._open(self._begin.isolation, writes=compiled.writes)
+        values = {**compiled.fixed, **params}
+        for name, convert in compiled.binds.items():
+            values[name] = convert(values[name])
+        return _answer(self._run(compiled.text, values), compiled)
+
+    def commit(self) -> None:
+        """COMMIT, after a switch point."""
+        self._hooks.switch("commit", "COMMIT")
+        if self._connection.in_transaction:
+            self._run("COMMIT", {})
+        self._begin = None
+
+    def rollback(self) -> None:
+        """ROLLBACK, after a switch point; nothing is left open even where the worker is ended at that point."""
+        try:
+            self._hooks.switch("rollback", "ROLLBACK")
+        finally:
+            self._reset()
+
+    def close(self) -> None:
+        """Leave the connection clean: no transaction."""
+        self._reset()
+
+    def _reset(self) -> None:
+        """End the transaction; a statement that failed may have ended it already."""
+        if self._connection.in_transaction:
+            self._connection.rollback()
+        self._begin = None
+
+    def _open(self, isolation: Isolation, *, writes: bool) -> None:
+        """Begin as the level asks; a read at READ COMMITTED needs no transaction yet."""
+        if isolation is not Isolation.READ_COMMITTED:
+            self._run("BEGIN DEFERRED", {})
+        elif writes:
+            self._run("BEGIN IMMEDIATE", {})
+
+    def _run(self, text: str, values: Mapping[str, Any]) -> sqlite3.Cursor:
+        """Send until it isn't blocked; translate what can end an attempt."""
+        while True:
+            try:
+                return self._connection.execute(text, values)
+            except sqlite3.Error as error:
+                self._judge(error)
+
+    def _judge(self, error: sqlite3.Error) -> None:
+        """Return after waiting where the write lock was taken; raise everything else."""
+        code = getattr(error, "sqlite_errorcode", None)
+        if code == sqlite3.SQLITE_BUSY:
+            self._hooks.blocked()
+        elif code == sqlite3.SQLITE_BUSY_SNAPSHOT:
+            raise Conflict(Reason.SERIALIZATION) from error
+        elif code == sqlite3.SQLITE_CONSTRAINT_TRIGGER and str(error) == DUPLICATE:
+            raise Duplicate from error
+        else:
+            raise error
+
+    def _writer(self) -> tuple[int, int]:
+        """Token and operation for the triggers; (0, -1) where nobody said."""
+        if self._begin is None or self._begin.writer is None:
+            return 0, -1
+        token, operation = self._begin.writer.split(":")
+        return int(token), int(operation)
+
+
+def _answer(cursor: sqlite3.Cursor, compiled: _Compiled) -> Answer:
+    """Fetch everything at once, so that no read stays open past its statement."""
+    if cursor.description is None:
+        return Answer((), cursor.rowcount)
+    rows: list[tuple[Any, ...]] = cursor.fetchall()
+    if compiled.results is not None:
+        rows = [
+            tuple(
+                value if convert is None else convert(value)
+                for value, convert in zip(row, compiled.results, strict=True)
+            )
+            for row in rows
+        ]
+    return Answer(rows, len(rows))
