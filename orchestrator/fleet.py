@@ -1,0 +1,202 @@
+"""The fleet: worker nodes that are spawned for a run and always stopped, or nodes that listen already."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
+
+import msgspec
+import psutil
+
+import worker
+from orchestrator.errors import ServiceError
+from orchestrator.profile import Pool, Profile, Workers
+from orchestrator.services.process import Server, Spawn, deferred_signals, spawn, stop
+from orchestrator.services.rights import Account, Rights
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orchestrator.broker import Broker
+
+#: How long spawned nodes may take to answer, seconds.
+_PATIENCE: Final = 90.0
+#: How long external nodes may take to answer, seconds.
+_ANSWER: Final = 3.0
+#: Warm shutdown (finish what runs), cold shutdown, the end.
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGQUIT, signal.SIGKILL)
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a fleet's nodes find their services and leave their files."""
+
+    run: str
+    database_url: str
+    broker_url: str
+    logs: Path
+    journals: Path
+
+
+class Fleet(Protocol):
+    """The nodes that run a run's operations."""
+
+    #: Nodes, hosts and processes that were promised.
+    nodes: int
+    hosts: int
+    processes: int
+
+    def dead(self) -> list[str]:
+        """Name the nodes that have ended since the last call."""
+
+
+@contextlib.contextmanager
+def fleet(profile: Profile, broker: Broker, place: Place) -> Iterator[Fleet]:
+    """Provide the nodes that the profile asks for, all of them listening; what was spawned ends with the block."""
+    if profile.workers is Workers.EXTERNAL:
+        with _external(profile, broker) as nodes:
+            yield nodes
+    else:
+        with _spawned(profile, broker, place) as nodes:
+            yield nodes
+
+
+class _External:
+    def __init__(self, profile: Profile) -> None:
+        self.nodes, self.hosts, self.processes = profile.nodes, profile.hosts, profile.nodes
+
+    def dead(self) -> list[str]:
+        return []
+
+
+@contextlib.contextmanager
+def _external(profile: Profile, broker: Broker) -> Iterator[Fleet]:
+    found = broker.ping(_ANSWER)
+    hosts = {name.partition("@")[2] for name in found}
+    if len(found) < profile.nodes:
+        raise ServiceError(
+            f"{len(found)} worker nodes answer and {profile.nodes} are expected; start them with "
+            "`celery -A worker worker`, or ask for fewer with --expect-nodes."
+        )
+    if len(hosts) < profile.hosts:
+        raise ServiceError(f"The worker nodes span {len(hosts)} hosts and {profile.hosts} are expected (--hosts).")
+    try:
+        for name in found:
+            broker.listen(name)
+        yield _External(profile)
+    finally:
+        for name in found:
+            with contextlib.suppress(ServiceError, OSError):
+                broker.unlisten(name)
+
+
+class _Spawned:
+    def __init__(self, profile: Profile, servers: list[Server]) -> None:
+        self.nodes, self.hosts = profile.nodes, 1
+        self.processes = profile.nodes * (profile.concurrency if profile.pool is Pool.PREFORK else 1)
+        self._servers = servers
+        self._told: set[str] = set()
+
+    def dead(self) -> list[str]:
+        found = [each.name for each in self._servers if each.name not in self._told and not each.lives()]
+        self._told.update(found)
+        return found
+
+
+@contextlib.contextmanager
+def _spawned(profile: Profile, broker: Broker, place: Place) -> Iterator[Fleet]:
+    servers: list[Server] = []
+    try:
+        for number in range(1, profile.nodes + 1):
+            with deferred_signals():
+                servers.append(_node(profile, broker, place, f"node{number}"))
+        _wait(servers, broker, place)
+        yield _Spawned(profile, servers)
+    finally:
+        with deferred_signals():
+            _end(servers)
+
+
+def _node(profile: Profile, broker: Broker, place: Place, name: str) -> Server:
+    journals = place.journals / name
+    journals.mkdir(parents=True, exist_ok=True)
+    order = Spawn(
+        argv=_command(profile, broker.queue, _address(place.run, name)),
+        env=_environment(profile, place, name, journals),
+        log=place.logs / f"{name}.log",
+        account=Account(Rights.SAME, os.geteuid(), os.getegid()),
+        death_signal=signal.SIGQUIT,
+    )
+    return spawn(name, order, _SIGNALS)
+
+
+def _address(run: str, name: str) -> str:
+    """Name the node on the broker, where other runs have a node1 too."""
+    return f"{name}-{run}@localhost"
+
+
+def _command(profile: Profile, queue: str, address: str) -> tuple[str, ...]:
+    """Write the node's command line; nothing in it is secret."""
+    return (
+        *(sys.executable, "-m", "celery", "-A", "worker", "worker"),
+        *("-n", address, "-Q", queue, "--pool", profile.pool.value, "--concurrency", str(profile.concurrency)),
+        *("--loglevel", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"),
+        *(("--events",) if profile.events else ()),
+    )
+
+
+def _environment(profile: Profile, place: Place, name: str, journals: Path) -> dict[str, str]:
+    """Hand the node its credentials and settings, and the packages that we import ourselves."""
+    home = str(Path(worker.__file__).resolve().parent.parent)
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH", "")))),
+        "ROWRACE_DATABASE_URL": place.database_url,
+        "ROWRACE_BROKER_URL": place.broker_url,
+        "ROWRACE_JOURNAL_DIR": str(journals),
+        "ROWRACE_NODE": name,
+        "ROWRACE_VISIBILITY_TIMEOUT": str(profile.visibility_timeout),
+        "ROWRACE_PREFETCH": str(profile.prefetch),
+    }
+
+
+def _wait(servers: list[Server], broker: Broker, place: Place) -> None:
+    """Wait until every node answers; one that ends, or stays silent, is an error that names its log."""
+    names = [_address(place.run, server.name) for server in servers]
+    deadline = time.monotonic() + _PATIENCE
+    missing = names
+    while missing:
+        for server in servers:
+            if not server.lives():
+                raise ServiceError(f"Worker {server.name} ended before it was ready: {_why(place, server.name)}")
+        if time.monotonic() > deadline:
+            first = missing[0].partition("-")[0]
+            raise ServiceError(f"Worker {first} did not answer within {_PATIENCE:g} s: {_why(place, first)}")
+        missing = sorted(set(missing) - set(broker.ping(1.0, missing)))
+
+
+def _why(place: Place, name: str) -> str:
+    log = place.logs / f"{name}.log"
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return f"its last words are «{lines[-1][:200] if lines else 'none'}», the rest is in {log}."
+
+
+def _end(servers: list[Server]) -> None:
+    """Stop the nodes, then what is left of their pools, by process and never by name."""
+    children = [child for server in servers for child in _children(server)]
+    stop(servers)
+    for child in children:
+        with contextlib.suppress(psutil.Error):
+            child.kill()
+    psutil.wait_procs(children, timeout=5)
+
+
+def _children(server: Server) -> list[psutil.Process]:
+    try:
+        return psutil.Process(server.birth.pid).children(recursive=True) if server.lives() else []
+    except psutil.Error:
+        return []

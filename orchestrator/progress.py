@@ -1,0 +1,225 @@
+"""Progress: tails a group's journal table, writes attempts down as they end, and counts what is settled.
+
+Memory is bounded by one byte an operation, the attempts that are open or of unknown outcome, and one buffer of rows.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+import numpy as np
+from msgspec.structs import astuple
+from psycopg import sql
+
+from orchestrator.history.model import TABLES
+from worker.contract import (
+    CONFLICTS,
+    COUNTER_BITS,
+    ClockLine,
+    EndLine,
+    Line,
+    Outcome,
+    ProcessLine,
+    Reason,
+    StartLine,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    import psycopg
+    from numpy.typing import NDArray
+
+    #: Takes rows of one of the history's tables, column by column.
+    Sink = Callable[[str, Mapping[str, list[Any]]], None]
+
+#: Attempts kept before they are written down.
+_BUFFER: Final = 4_000
+#: Chunks fetched in one query.
+_CHUNKS: Final = 64
+
+#: An operation's states, weakest first: a stronger one replaces a weaker one.
+UNSETTLED, FAILED, UNKNOWN, DONE = range(4)
+
+
+class Tail:
+    """Reads a journal table from where it stopped, file by file, without holes."""
+
+    def __init__(self, schema: str) -> None:
+        self._positions: dict[str, int] = {}
+        self._query = sql.SQL(
+            "SELECT j.file, j.pos, j.chunk FROM {}.journal j"
+            " LEFT JOIN unnest(%s::text[], %s::bigint[]) AS seen (file, pos) USING (file)"
+            " WHERE j.pos >= coalesce(seen.pos, 0) ORDER BY j.file, j.pos LIMIT {}"
+        ).format(sql.Identifier(schema), sql.Literal(_CHUNKS))
+
+    def read(self, connection: psycopg.Connection[Any]) -> Iterator[tuple[str, bytes]]:
+        """Yield whole lines that were not read before, with the name of their file."""
+        while True:
+            seen = (list(self._positions), list(self._positions.values()))
+            found = connection.execute(self._query, seen).fetchall()
+            before = dict(self._positions)
+            for file, position, chunk in found:
+                if lines := self._next(file, position, chunk.encode()):
+                    yield file, lines
+            if len(found) < _CHUNKS or before == self._positions:
+                return
+
+    def _next(self, file: str, position: int, chunk: bytes) -> bytes:
+        """Cut off what an earlier, shorter chunk said; a chunk beyond a hole waits until the hole is filled."""
+        expected = self._positions.get(file, 0)
+        if position > expected or position + len(chunk) <= expected:
+            return b""
+        self._positions[file] = position + len(chunk)
+        return chunk[expected - position :]
+
+
+class Counts(NamedTuple):
+    """What a live view shows."""
+
+    settled: int
+    ok: int
+    fail: int
+    info: int
+    attempts: int
+    conflicts: int
+    #: Ended attempts per node.
+    nodes: dict[str, int]
+
+
+class Progress:
+    """What is known of one group's operations and attempts so far."""
+
+    def __init__(self, operations: int, sink: Sink) -> None:
+        #: Per operation, its state.
+        self.states: NDArray[np.uint8] = np.zeros(operations, dtype=np.uint8)
+        #: Started and not ended.
+        self.open: dict[int, StartLine] = {}
+        #: Ended with unknown outcome: held until settled.
+        self.unknown: dict[int, tuple[StartLine, EndLine]] = {}
+        self.nodes: dict[int, str] = {}
+        self.attempts = 0
+        self.conflicts = 0
+        self._sink = sink
+        self._decoder = msgspec.json.Decoder(Line)
+        self._file_process: dict[str, int] = {}
+        self._per_process: Counter[int] = Counter()
+        self._attempts = _Rows("attempts")
+        self._accesses = _Rows("accesses")
+        self._processes = _Rows("processes")
+        self._clocks = _Rows("clocks")
+
+    def feed(self, file: str, lines: bytes) -> None:
+        """Take whole journal lines of one file, in their order."""
+        for line in self._decoder.decode_lines(lines):
+            if isinstance(line, StartLine):
+                self.open[line.token] = line
+            elif isinstance(line, EndLine):
+                self._end(line)
+            elif isinstance(line, ProcessLine):
+                self._process(file, line)
+            elif isinstance(line, ClockLine):
+                self._clocks.add((self._file_process[file], line.mono_ns, line.offset_ns, line.error_ns))
+        if len(self._attempts.rows) >= _BUFFER:
+            self.flush()
+
+    def counts(self) -> Counts:
+        """Count for the live view."""
+        tally = np.bincount(self.states, minlength=4)
+        nodes: Counter[str] = Counter()
+        for process, ended in self._per_process.items():
+            nodes[self.nodes.get(process, "?")] += ended
+        settled = len(self.states) - int(tally[UNSETTLED])
+        ok, fail, info = int(tally[DONE]), int(tally[FAILED]), int(tally[UNKNOWN])
+        return Counts(settled, ok, fail, info, self.attempts, self.conflicts, dict(sorted(nodes.items())))
+
+    def settled(self) -> bool:
+        """Say whether every operation has ended, one way or another, and no attempt is under way."""
+        return not self.open and bool(self.states.all())
+
+    def backends(self) -> dict[int, tuple[int, int]]:
+        """Name the backend (pid, start) of every attempt whose outcome is unknown, open ones included."""
+        starts = {**self.open, **{token: start for token, (start, _) in self.unknown.items()}}
+        return {token: (start.backend_pid, start.backend_start_us) for token, start in starts.items()}
+
+    def finish(self, ended: Mapping[int, bool]) -> None:
+        """Write the attempts of unknown outcome down, with whether their backends have ended."""
+        for token, (start, end) in self.unknown.items():
+            self._attempt(start, end, ended=ended.get(token))
+        for token, start in self.open.items():
+            self._attempt(start, None, ended=ended.get(token))
+        self.flush()
+
+    def flush(self) -> None:
+        """Hand the buffered rows to the history."""
+        for rows in (self._attempts, self._accesses, self._processes, self._clocks):
+            rows.flush(self._sink)
+
+    def _process(self, file: str, line: ProcessLine) -> None:
+        self._file_process[file] = line.process
+        if line.process not in self.nodes:
+            self.nodes[line.process] = line.node
+            self._processes.add((line.process, line.node, line.host, line.pid, line.pool))
+
+    def _end(self, line: EndLine) -> None:
+        start = self.open.pop(line.token, None)
+        if start is None:
+            return  # shipped twice: the first one counted
+        self.attempts += 1
+        self.conflicts += line.reason in CONFLICTS
+        self._per_process[line.token >> COUNTER_BITS] += 1
+        if line.final or line.outcome is Outcome.INFO:
+            self._settle(start.operation, line)
+        if line.outcome is Outcome.INFO:
+            self.unknown[line.token] = (start, line)
+        else:
+            self._attempt(start, line, ended=None)
+
+    def _settle(self, operation: int, line: EndLine) -> None:
+        if line.outcome is Outcome.OK or line.reason is Reason.DUPLICATE:
+            state = DONE  # a guard that refuses a second application proves the first
+        else:
+            state = UNKNOWN if line.outcome is Outcome.INFO else FAILED
+        self.states[operation] = max(state, int(self.states[operation]))
+
+    def _attempt(self, start: StartLine, end: EndLine | None, *, ended: bool | None) -> None:
+        self._attempts.add(
+            (
+                start.token,
+                start.operation,
+                start.token >> COUNTER_BITS,
+                start.slot,
+                start.attempt,
+                start.redelivered,
+                start.mono_ns,
+                end.mono_ns if end else None,
+                (end.outcome if end else Outcome.INFO).value,
+                end.reason.value if end and end.reason else None,
+                bool(end and end.final),
+                start.backend_pid,
+                start.backend_start_us,
+                ended,
+                end.detail if end else None,
+            )
+        )
+        for each in end.accesses if end else ():
+            self._accesses.add((start.token, *astuple(each)))
+
+
+class _Rows:
+    """Rows of one table, until they are written as columns."""
+
+    def __init__(self, table: str) -> None:
+        self._table = table
+        self._columns = TABLES[table].names
+        self.rows: list[tuple[Any, ...]] = []
+
+    def add(self, row: tuple[Any, ...]) -> None:
+        self.rows.append(row)
+
+    def flush(self, sink: Sink) -> None:
+        if self.rows:
+            sink(self._table, dict(zip(self._columns, map(list, zip(*self.rows, strict=True)), strict=True)))
+            self.rows = []
