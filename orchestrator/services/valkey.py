@@ -1,0 +1,81 @@
+"""A Valkey (or Redis) server of our own: private, on loopback, with a random password."""
+
+from __future__ import annotations
+
+import secrets
+import signal
+import socket
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from orchestrator.services import folder as folders
+from orchestrator.services.binaries import BrokerBinary
+from orchestrator.services.boot import Program
+from orchestrator.services.process import Spawn
+from orchestrator.services.rights import Account
+
+#: Orderly shutdown, then none at all.
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGKILL)
+
+# The append-only file keeps messages over a restart; without eviction none is dropped for want of memory.
+_SETTINGS: Final = """\
+bind 127.0.0.1
+port {port}
+dir {folder}
+requirepass {password}
+daemonize no
+appendonly yes
+save ""
+maxmemory-policy noeviction
+"""
+
+
+class Valkey(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that starting a server needs."""
+
+    binary: BrokerBinary
+    #: Holds the data; made already, private, the account's own.
+    folder: Path
+    log: Path
+    account: Account
+    password: str
+    #: True keeps it up when its starter ends.
+    outlive: bool = False
+
+    def program(self) -> Program:
+        """The server, to be brought up."""
+        return Program(name="Valkey", order=self._order, ready=self._is_ready, signals=_SIGNALS, log=self.log)
+
+    def url(self, port: int) -> str:
+        """Where the server answers."""
+        return f"redis://:{self.password}@127.0.0.1:{port}/0"
+
+    def _order(self, port: int) -> Spawn:
+        """The password goes through a file: arguments are in the process list."""
+        conf = self.folder / "valkey.conf"
+        text = _SETTINGS.format(port=port, folder=self.folder, password=self.password)
+        folders.write_private(conf, text.encode(), self.account)
+        return Spawn(
+            argv=(str(self.binary.path), str(conf)),
+            env={},
+            log=self.log,
+            account=self.account,
+            death_signal=None if self.outlive else signal.SIGTERM,
+        )
+
+    def _is_ready(self, port: int) -> bool:
+        """It answers PING with its password; while it loads, it answers something else."""
+        try:
+            with socket.create_connection(("127.0.0.1", port), timeout=5) as link:
+                link.sendall(f"AUTH {self.password}\r\nPING\r\n".encode())
+                answer = link.makefile("rb")
+                return (answer.readline(), answer.readline()) == (b"+OK\r\n", b"+PONG\r\n")
+        except OSError:
+            return False
+
+
+def password() -> str:
+    """A fresh random password."""
+    return secrets.token_urlsafe(24)

@@ -1,0 +1,66 @@
+"""Services that integration and acceptance tests share: one embedded pair per session, a fresh schema per test."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from orchestrator.services import Embedding, Services, open_services
+from orchestrator.services.binaries import BrokerBinary, PostgresBinaries
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
+
+
+@pytest.fixture(scope="session")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    """Embedded PostgreSQL and Valkey, one pair for the whole session."""
+    with open_services(log_dir=tmp_path_factory.mktemp("services")) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def old_services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    """PostgreSQL 15 and Redis of a distribution, where both are installed."""
+    redis = shutil.which("redis-server")
+    if redis is None or not (_POSTGRES_15 / "postgres").exists():
+        pytest.skip("PostgreSQL 15 (postgresql-15) and redis-server are not both installed")
+    embedding = Embedding(postgres=PostgresBinaries(_POSTGRES_15), broker=BrokerBinary(Path(redis)))
+    with open_services(log_dir=tmp_path_factory.mktemp("old-services"), embedding=embedding) as opened:
+        yield opened
+
+
+@pytest.fixture
+def database_url(services: Services) -> str:
+    """URL of the embedded PostgreSQL."""
+    return services.database_url
+
+
+@pytest.fixture
+def broker_url(services: Services) -> str:
+    """URL of the embedded Valkey; database 0, which tests share: use queues of your own."""
+    return services.broker_url
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[psycopg.Connection]:
+    """A connection in autocommit mode."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def fresh_schema(database_url: str) -> Iterator[str]:
+    """A schema name of a group that nobody else has; whatever is made under it is dropped afterwards."""
+    name = f"rowrace_{secrets.token_hex(6)}_1"
+    yield name
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(name)))
