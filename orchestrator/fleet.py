@@ -15,14 +15,16 @@ import psutil
 
 import worker
 from orchestrator.errors import ServiceError
-from orchestrator.profile import Pool, Profile, Workers
-from orchestrator.services.process import Server, Spawn, deferred_signals, spawn, stop
+from orchestrator.profile import Pool, Workers
+from orchestrator.services.process import Spawn, deferred_signals, spawn, stop
 from orchestrator.services.rights import Account, Rights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from orchestrator.broker import Broker
+    from orchestrator.profile import Profile
+    from orchestrator.services.process import Server
 
 #: How long spawned nodes may take to answer, seconds.
 _PATIENCE: Final = 90.0
@@ -53,6 +55,9 @@ class Fleet(Protocol):
     def dead(self) -> list[str]:
         """Name the nodes that have ended since the last call."""
 
+    def none_left(self) -> bool:
+        """Say whether no node can take a message any more."""
+
 
 @contextlib.contextmanager
 def fleet(profile: Profile, broker: Broker, place: Place) -> Iterator[Fleet]:
@@ -71,6 +76,9 @@ class _External:
 
     def dead(self) -> list[str]:
         return []
+
+    def none_left(self) -> bool:
+        return False  # others watch over them
 
 
 @contextlib.contextmanager
@@ -105,6 +113,9 @@ class _Spawned:
         found = [each.name for each in self._servers if each.name not in self._told and not each.lives()]
         self._told.update(found)
         return found
+
+    def none_left(self) -> bool:
+        return not any(each.lives() for each in self._servers)
 
 
 @contextlib.contextmanager

@@ -102,6 +102,8 @@ class Progress:
         self.nodes: dict[int, str] = {}
         self.attempts = 0
         self.conflicts = 0
+        #: Starts and ends heard of.
+        self.lines = 0
         self._sink = sink
         self._decoder = msgspec.json.Decoder(Line)
         self._file_process: dict[str, int] = {}
@@ -115,6 +117,7 @@ class Progress:
         """Take whole journal lines of one file, in their order."""
         for line in self._decoder.decode_lines(lines):
             if isinstance(line, StartLine):
+                self.lines += 1
                 self.open[line.token] = line
             elif isinstance(line, EndLine):
                 self._end(line)
@@ -134,6 +137,10 @@ class Progress:
         settled = len(self.states) - int(tally[UNSETTLED])
         ok, fail, info = int(tally[DONE]), int(tally[FAILED]), int(tally[UNKNOWN])
         return Counts(settled, ok, fail, info, self.attempts, self.conflicts, dict(sorted(nodes.items())))
+
+    def ended(self) -> int:
+        """Count operations that have ended, one way or another."""
+        return int(np.count_nonzero(self.states))
 
     def settled(self) -> bool:
         """Say whether every operation has ended, one way or another, and no attempt is under way."""
@@ -164,6 +171,7 @@ class Progress:
             self._processes.add((line.process, line.node, line.host, line.pid, line.pool))
 
     def _end(self, line: EndLine) -> None:
+        self.lines += 1
         start = self.open.pop(line.token, None)
         if start is None:
             return  # shipped twice: the first one counted

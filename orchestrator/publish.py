@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 #: Messages in one round trip to the broker.
 BATCH: Final = 500
+#: Operations published and not ended yet, at most: neither the broker's memory nor ours grows with the plan.
+WINDOW: Final = 50_000
 #: How often a batch is published before it is given up.
 TRIES: Final = 4
 
@@ -64,6 +66,8 @@ class Publisher:
         self._again = again
         #: Per operation: the broker confirmed the message that carries it.
         self.confirmed: NDArray[np.bool_] = np.zeros(count, dtype=np.bool_)
+        #: Operations that have ended, as the journal's reader says; publishing keeps a bounded distance.
+        self.settled = 0
         #: Operations handed to the broker so far.
         self.published = 0
         #: Messages published a second time, since their first publication was not confirmed.
@@ -79,6 +83,8 @@ class Publisher:
             while not self.stop.is_set() and (batch := list(islice(rest, BATCH))):
                 if not self._deliver(batch):
                     return
+                while self.published - self.settled > WINDOW and not self.stop.wait(0.05):
+                    pass
         except Exception as error:  # noqa: BLE001 - a thread's failure is told by the loop that started it
             self.error = error
 

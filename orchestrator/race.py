@@ -1,0 +1,174 @@
+"""One group's race: publish while the journal is followed, until every operation has ended or no more will."""
+
+from __future__ import annotations
+
+import threading
+import time
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import msgspec
+
+from orchestrator.progress import Tail
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    import psycopg
+
+    from orchestrator.broker import Broker
+    from orchestrator.fleet import Fleet
+    from orchestrator.groups import Group
+    from orchestrator.interrupt import Interrupt
+    from orchestrator.progress import Counts, Progress
+    from orchestrator.publish import Message, Publisher
+
+#: Pause between two looks at the journal, seconds.
+_TICK: Final = 0.05
+#: How long settled operations may wait for their messages' acknowledgement, seconds.
+_ACKNOWLEDGING: Final = 3.0
+
+
+class Watch(Protocol):
+    """Who is told how a run goes on."""
+
+    def begin(self, group: Group, operations: int) -> None:
+        """Hear that a group begins."""
+
+    def progress(self, published: int, counts: Counts, seconds: float) -> None:
+        """Hear how far it is."""
+
+    def end(self) -> None:
+        """Hear that the group's operations have ended, and verification begins."""
+
+
+class End(StrEnum):
+    """Why a race ended."""
+
+    SETTLED = "settled"
+    DRAINED = "drained"
+    TIMEOUT = "timeout"
+    INTERRUPTED = "interrupted"
+    #: Publishing failed for good, or no node is left.
+    BROKEN = "broken"
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a race may take, and how long it waits for stragglers; seconds."""
+
+    timeout: float
+    grace: float
+
+
+class Ending(msgspec.Struct, frozen=True, kw_only=True):
+    """How a race ended."""
+
+    why: End
+    #: Queue and unacknowledged set were empty, so no attempt can follow.
+    drained: bool
+    #: From the first publication to the last settling.
+    seconds: float
+    gaps: tuple[str, ...] = ()
+
+
+class Race:
+    """Publishes one group's messages and follows its journal; one call of `run`."""
+
+    def __init__(
+        self,
+        connection: psycopg.Connection[Any],
+        schema: str,
+        broker: Broker,
+        publisher: Publisher,
+        progress: Progress,
+    ) -> None:
+        self.progress = progress
+        self._connection = connection
+        self._tail = Tail(schema)
+        self._broker = broker
+        self._publisher = publisher
+        self._gaps: list[str] = []
+        self._began = self._changed = time.monotonic()
+        self._idle_since: float | None = None
+
+    def run(
+        self, stream: Iterable[Message], limits: Limits, fleet: Fleet, watch: Watch, interrupt: Interrupt
+    ) -> Ending:
+        """Race until the end, whichever comes first; the broker holds nothing of the group afterwards if it answers."""
+        thread = threading.Thread(target=self._publisher.run, args=(stream,), name="publisher", daemon=True)
+        self._began = self._changed = time.monotonic()
+        thread.start()
+        try:
+            why = self._follow(thread, limits, fleet, watch, interrupt)
+        finally:
+            self._publisher.stop.set()
+            thread.join()
+        drained = why in (End.SETTLED, End.DRAINED) or self._abandon(limits.grace, interrupt)
+        self.read()
+        self._tell(watch)
+        return Ending(why=why, drained=drained, seconds=self._changed - self._began, gaps=tuple(self._gaps))
+
+    def read(self) -> bool:
+        """Take what the journal has to say since the last look; False if no attempt began or ended."""
+        ended, lines_before = self.progress.ended(), self.progress.lines
+        for file, lines in self._tail.read(self._connection):
+            self.progress.feed(file, lines)
+        if self.progress.ended() != ended:
+            self._changed = time.monotonic()
+        return self.progress.lines != lines_before
+
+    def _follow(
+        self, thread: threading.Thread, limits: Limits, fleet: Fleet, watch: Watch, interrupt: Interrupt
+    ) -> End:
+        deadline = self._began + limits.timeout
+        while True:
+            heard = self.read()
+            self._publisher.settled = self.progress.ended()
+            self._tell(watch)
+            if interrupt.asked.is_set():
+                return End.INTERRUPTED
+            if time.monotonic() > deadline:
+                return End.TIMEOUT
+            if self._broken(thread, fleet):
+                return End.BROKEN
+            if not thread.is_alive() and (why := self._over(limits.grace, heard=heard)):
+                return why
+            if not heard:
+                interrupt.asked.wait(_TICK)
+
+    def _over(self, grace: float, *, heard: bool) -> End | None:
+        """Say whether the race is over: all settled and acknowledged, or nothing left anywhere for the grace period."""
+        if self.progress.settled() and self._wait_empty(_ACKNOWLEDGING, lambda: False):
+            return End.SETTLED
+        if heard or not self._empty():
+            self._idle_since = None
+            return None
+        self._idle_since = self._idle_since or time.monotonic()
+        return End.DRAINED if time.monotonic() - self._idle_since >= grace else None
+
+    def _broken(self, thread: threading.Thread, fleet: Fleet) -> bool:
+        self._gaps += [f"worker {name} ended in mid-run" for name in fleet.dead()]
+        if not thread.is_alive() and self._publisher.error is not None:
+            self._gaps.append(f"publishing failed ({type(self._publisher.error).__name__})")
+            return True
+        return fleet.none_left()
+
+    def _abandon(self, grace: float, interrupt: Interrupt) -> bool:
+        """Let no further operation start, and wait shortly for those under way; say whether none is left."""
+        self._broker.purge()
+        return self._wait_empty(grace, interrupt.hurry.is_set)
+
+    def _wait_empty(self, patience: float, stop: Callable[[], bool]) -> bool:
+        deadline = time.monotonic() + patience
+        while not self._empty():
+            if time.monotonic() > deadline or stop():
+                return False
+            time.sleep(_TICK)
+            self.read()
+        return True
+
+    def _empty(self) -> bool:
+        return self._broker.waiting() == 0 and self._broker.unacknowledged() == 0
+
+    def _tell(self, watch: Watch) -> None:
+        watch.progress(self._publisher.published, self.progress.counts(), time.monotonic() - self._began)
