@@ -8,8 +8,7 @@ deferred transaction, whose snapshot the first statement takes.
 from __future__ import annotations
 
 import sqlite3
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
@@ -17,16 +16,17 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from worker.contract import DUPLICATE, Isolation, Reason
 from worker.errors import Conflict, Duplicate, RowraceError
 from worker.link import Answer
+from worker.statements import compiled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from sqlalchemy.sql.compiler import SQLCompiler
     from sqlalchemy.sql.expression import ClauseElement
     from sqlalchemy.sql.selectable import GenerativeSelect
 
     from worker.link import Begin
+    from worker.statements import Compiled
 
 
 class Inexpressible(RowraceError):
@@ -61,36 +61,7 @@ class _Dialect(SQLiteDialect_pysqlite):
     supports_statement_cache = True
 
 
-_DIALECT: Final = _Dialect(paramstyle="named")
-
-
-class _Compiled(NamedTuple):
-    """A statement ready to send."""
-
-    text: str
-    writes: bool
-    #: Parameters that the statement fixes itself; the caller's replace them by name.
-    fixed: Mapping[str, Any]
-    #: Parameters that need converting (JSON to text), by name.
-    binds: Mapping[str, Callable[[Any], Any]]
-    #: Columns that need converting (text to JSON); None where a row goes out as it came.
-    results: tuple[Callable[[Any], Any] | None, ...] | None
-
-
-@lru_cache(maxsize=1024)
-def _compile(statement: ClauseElement) -> _Compiled:
-    """Compile once for this dialect; the statement object is the key."""
-    compiled = cast("SQLCompiler", statement.compile(dialect=_DIALECT))
-    binds = {name: bind.type.bind_processor(_DIALECT) for name, bind in compiled.binds.items()}
-    columns = getattr(statement, "exported_columns", ())
-    results = tuple(column.type.result_processor(_DIALECT, None) for column in columns)
-    return _Compiled(
-        text=str(compiled),
-        writes=not getattr(statement, "is_select", False),
-        fixed=compiled.params,
-        binds={name: convert for name, convert in binds.items() if convert is not None},
-        results=results if any(results) else None,
-    )
+DIALECT: Final = _Dialect(paramstyle="named")
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -128,16 +99,14 @@ class SqliteLink:
 
     def execute(self, statement: ClauseElement, params: Mapping[str, Any]) -> Answer:
         """Run a Core statement, after a switch point; waits, by the hook, while another connection writes."""
-        compiled = _compile(statement)
-        self._hooks.switch("write" if compiled.writes else "read", compiled.text)
+        form, writes = compiled(statement, DIALECT), not getattr(statement, "is_select", False)
+        self._hooks.switch("write" if writes else "read", form.sql)
         if self._begin is None:
             self._txid = self._hooks.txid()
         elif not self._connection.in_transaction:
-            self._open(self._begin.isolation, writes=compiled.writes)
-        values = {**compiled.fixed, **params}
-        for name, convert in compiled.binds.items():
-            values[name] = convert(values[name])
-        return _answer(self._run(compiled.text, values), compiled)
+            self._open(self._begin.isolation, writes=writes)
+        values = {**params, **{name: convert(params[name]) for name, convert in form.binds}}
+        return _answer(self._run(form.sql, values), form)
 
     def commit(self) -> None:
         """COMMIT, after a switch point."""
@@ -198,17 +167,13 @@ class SqliteLink:
         return int(token), int(operation)
 
 
-def _answer(cursor: sqlite3.Cursor, compiled: _Compiled) -> Answer:
+def _answer(cursor: sqlite3.Cursor, form: Compiled) -> Answer:
     """Fetch everything at once, so that no read stays open past its statement."""
-    if cursor.description is None:
+    if not form.returns:
         return Answer((), cursor.rowcount)
     rows: list[tuple[Any, ...]] = cursor.fetchall()
-    if compiled.results is not None:
+    if form.results:
         rows = [
-            tuple(
-                value if convert is None else convert(value)
-                for value, convert in zip(row, compiled.results, strict=True)
-            )
-            for row in rows
+            tuple(each(value) if each else value for value, each in zip(row, form.results, strict=True)) for row in rows
         ]
     return Answer(rows, len(rows))

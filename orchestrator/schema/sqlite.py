@@ -2,72 +2,61 @@
 
 from __future__ import annotations
 
+import json
 import re
 from importlib.resources import files
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
+
+import sqlalchemy as sa
+from sqlalchemy.schema import CreateTable
+
+from worker.scenarios import SCENARIOS
+from worker.sqlite import DIALECT
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator
-    from typing import Any
+    from collections.abc import Iterator
+
+    from worker.scenarios.model import Scenario
 
 _NAME: Final = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 
 
-class Relation(NamedTuple):
-    """A scenario's table as the triggers need it."""
-
-    name: str
-    #: The column that holds the row's value, and whether that is JSON.
-    column: str
-    json: bool
-
-
-#: Scenario to its table.
-RELATIONS: Final = {
-    "credits": Relation("users", "credits", json=False),
-    "config": Relation("configs", "config", json=True),
-}
-
-
-def create(
-    connection: sqlite3.Connection,
-    scenario: str,
-    rows: Iterable[dict[str, Any]],
-    *,
-    idempotency: bool,
-    recording: bool,
-) -> None:
-    """Create the scenario's table with its initial rows (columns by name), then the triggers that watch it."""
-    statements = _statements()
-    relation = RELATIONS[scenario]
+def create(connection: sqlite3.Connection, scenario: str, rows: int, *, idempotency: bool, recording: bool) -> None:
+    """Create the scenario's table with its initial rows, then the triggers that watch it."""
+    model, statements = SCENARIOS[scenario], _statements()
+    table = CreateTable(model.table(schema=None)).compile(dialect=DIALECT)
+    initial = json.dumps(model.initial) if isinstance(model.type, sa.JSON) else model.initial
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("BEGIN")
-    for name in (relation.name, "effects", "applied"):
-        connection.execute(statements[name])
-    connection.executemany(f"INSERT INTO {relation.name} VALUES (:id, :{relation.column}, 0, 0, 0)", rows)  # noqa: S608 - names from the table above
-    for statement in _triggers(statements, relation, idempotency=idempotency, recording=recording):
+    for statement in (str(table), statements["effects"], statements["applied"]):
+        connection.execute(statement)
+    insert = f"INSERT INTO {model.relation} VALUES (?, ?, 0, 0, 0)"  # noqa: S608 - the scenario's own name
+    connection.executemany(insert, ((key, initial) for key in range(rows)))
+    for statement in _triggers(statements, model, idempotency=idempotency, recording=recording):
         connection.execute(statement)
     connection.execute("COMMIT")
 
 
-def value(relation: Relation, row: str = "") -> str:
+def value(scenario: Scenario, row: str = "") -> str:
     """Write the SQL that gives a row without version, seq and writer, as JSON; `row` is "old." or "new."."""
-    column = f"{row}{relation.column}"
-    return f"json_object('id', {row}id, '{relation.column}', {f'json({column})' if relation.json else column})"
+    column = f"{row}{scenario.column}"
+    if isinstance(scenario.type, sa.JSON):
+        column = f"json({column})"
+    return f"json_object('id', {row}id, '{scenario.column}', {column})"
 
 
-def _triggers(statements: dict[str, str], relation: Relation, *, idempotency: bool, recording: bool) -> Iterator[str]:
+def _triggers(statements: dict[str, str], model: Scenario, *, idempotency: bool, recording: bool) -> Iterator[str]:
     """Give the triggers that the run asks for; none where recording is off."""
-    events = {"insert": "INSERT", "update": f"UPDATE OF id, {relation.column}, version", "delete": "DELETE"}
+    events = {"insert": "INSERT", "update": f"UPDATE OF id, {model.column}, version", "delete": "DELETE"}
     for kind, event in events.items():
         for name in (["guard"] if idempotency and recording else []) + ([f"record_{kind}"] if recording else []):
             yield statements[name].format(
-                trigger=f"{relation.name}_{name}_{kind}",
+                trigger=f"{model.relation}_{name}_{kind}",
                 event=event,
-                relation=relation.name,
-                before=value(relation, "old."),
-                after=value(relation, "new."),
+                relation=model.relation,
+                before=value(model, "old."),
+                after=value(model, "new."),
             )
 
 
