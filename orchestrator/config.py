@@ -65,7 +65,10 @@ def _state_dir(variables: Mapping[str, str]) -> Path:
 def _flower_auth(text: str | None) -> str | None:
     if not text:
         return None
-    user, colon, password = text.partition(":")
-    if not (user and colon and password):
-        raise UsageError(f"{FLOWER_AUTH} must be user:password, both not empty")
+    user, _, password = text.partition(":")
+    if not (user and password):
+        raise UsageError(f"{FLOWER_AUTH} must be user:password, neither of them empty")
+    if "," in text or not text.isascii():
+        # Flower splits at commas, and would then let the part behind one in as a password of its own.
+        raise UsageError(f"{FLOWER_AUTH} must be ASCII without a comma, for Flower can't take others")
     return text

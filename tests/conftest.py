@@ -11,11 +11,13 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from orchestrator.services import Embedding, Services, open_services
+from orchestrator.services import Embedding, open_services
 from orchestrator.services.binaries import BrokerBinary, PostgresBinaries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from orchestrator.services import Services
 
 _POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
 

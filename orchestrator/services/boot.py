@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from orchestrator.errors import ServiceError
-from orchestrator.services.process import TICK, Server, Spawn, deferred_signals, spawn
+from orchestrator.services.process import TICK, deferred_signals, spawn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from orchestrator.services.process import Server, Spawn
 
 _TRIES: Final = 5
 _PATIENCE: Final = 60.0

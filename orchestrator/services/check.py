@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
@@ -18,38 +19,32 @@ _TIMEOUT: Final = 5
 _DATABASE_VARIABLE: Final = "ROWRACE_DATABASE_URL"
 _BROKER_VARIABLE: Final = "ROWRACE_BROKER_URL"
 
-#: What a driver's message says, what is wrong, what to do; the first that fits counts.
+#: Pattern of a driver's message, what is wrong, what to do; the first that fits counts.
 _FAULTS: Final = (
     ("connection refused", "nothing listens there", "start it, or correct {variable}"),
     ("password authentication failed", "it refuses the password of user {user}", "correct {variable}"),
     ("no password supplied", "it asks for a password", "add one to {variable}"),
-    ("role ", "it knows no user {user}", "create it, or correct {variable}"),
-    ("database ", "it has no database {path}", "create it, or correct {variable}"),
+    ('role ".*" does not exist', "it knows no user {user}", "create it, or correct {variable}"),
+    ('database ".*" does not exist', "it has no database {path}", "create it, or correct {variable}"),
+    ("permission denied for database", "user {user} may not enter database {path}", "grant it, or correct {variable}"),
     ("pg_hba.conf", "it accepts no connection of user {user} from here", "allow it there, or correct {variable}"),
-    ("too many", "it has no connection left", "end other clients, or raise its limit"),
-    ("starting up", "it is still starting", "try again in a moment"),
+    (
+        "too many|slots are reserved|max number of clients",
+        "it has no connection left",
+        "end others, or raise its limit",
+    ),
+    ("starting up|loading", "it is still starting", "try again in a moment"),
     ("shutting down", "it is shutting down", "start it again"),
-    ("does not support ssl", "it doesn't speak TLS", "correct {variable}"),
-    ("noauth", "it asks for a password (NOAUTH)", "add one to {variable}"),
-    ("authentication required", "it asks for a password (NOAUTH)", "add one to {variable}"),
+    ("does not support ssl", "it doesn't speak TLS", "correct sslmode in {variable}"),
+    ("wrong_version_number|wrong version number", "it doesn't speak TLS", "use redis:// in {variable}"),
+    ("noauth|authentication required", "it asks for a password (NOAUTH)", "add one to {variable}"),
     ("without any password", "it has no password, and one was given", "take it out of {variable}"),
-    ("invalid username-password", "it refuses the password", "correct {variable}"),
-    ("wrongpass", "it refuses the password", "correct {variable}"),
+    ("invalid username-password|wrongpass", "it refuses the password", "correct {variable}"),
     ("db index is out of range", "it has no database {path}", "correct {variable}"),
-    ("loading", "it is still loading its data", "try again in a moment"),
-    ("timeout", "it gave no answer within {timeout} s", "start it, or correct {variable}"),
-    ("timed out", "it gave no answer within {timeout} s", "start it, or correct {variable}"),
-    ("resolve host", "no host of that name is known", "correct {variable}"),
-    ("translate host name", "no host of that name is known", "correct {variable}"),
-    ("name or service not known", "no host of that name is known", "correct {variable}"),
-    ("name resolution", "no host of that name is known", "correct {variable}"),
-    ("no address associated", "no host of that name is known", "correct {variable}"),
-    ("nodename nor servname", "no host of that name is known", "correct {variable}"),
-    ("no route to host", "there is no way to it", "start it, or correct {variable}"),
-    ("unreachable", "there is no way to it", "start it, or correct {variable}"),
-    ("wrong_version_number", "it doesn't speak TLS", "use redis:// instead of rediss://"),
-    ("closed the connection", "it closed the connection", "see whether that is the right port"),
-    ("protocol error", "it is no Redis or Valkey server", "correct {variable}"),
+    ("timeout|timed out", "it gave no answer within {timeout} s", "start it, or correct {variable}"),
+    ("host name|name or service|name resolution|nodename|no address", "no such host is known", "correct {variable}"),
+    ("no route to host|unreachable", "there is no way to it", "start it, or correct {variable}"),
+    ("closed the connection|connection closed|protocol error", "it speaks something else", "correct {variable}"),
 )
 
 
@@ -83,7 +78,7 @@ def _client(url: str) -> redis.Redis:
 
 def _sentence(name: str, url: str, port: int, said: str, variable: str) -> str:
     parts, low = urlsplit(url), said.lower()
-    fault = next((fault for fault in _FAULTS if fault[0] in low), None)
+    fault = next((fault for fault in _FAULTS if re.search(fault[0], low)), None)
     if fault is None:
         what, todo = _safe(said, url), "correct {variable}"
     else:
@@ -98,7 +93,7 @@ def _sentence(name: str, url: str, port: int, said: str, variable: str) -> str:
 
 
 def _safe(said: str, url: str) -> str:
-    """The driver's own words, last line first to say why, with the password taken out and braces kept harmless."""
+    """The driver's own words in one line, the password taken out and braces made harmless."""
     words = " ".join(said.split()) or "it gave no reason"
     password = urlsplit(url).password
     for secret in filter(None, (password, unquote(password or ""))):
@@ -108,8 +103,6 @@ def _safe(said: str, url: str) -> str:
 
 def _chain(error: BaseException) -> str:
     """The messages of an error and of what caused it: redis-py hides a timeout's reason there."""
-    said, seen = [type(error).__name__], error
-    while seen is not None:
-        said.append(str(seen))
-        seen = seen.__cause__ or seen.__context__  # type: ignore[assignment] -- the loop ends at None
-    return " ".join(said)
+    cause = error.__cause__ or error.__context__
+    said = f"{type(error).__name__} {error}"
+    return said if cause is None else f"{said} {_chain(cause)}"

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from orchestrator.services import boot, folder as folders, postgres, valkey
-from orchestrator.services.binaries import BrokerBinary, PostgresBinaries, wheel_postgres, wheel_valkey
+from orchestrator.services import boot, postgres, valkey
+from orchestrator.services import folder as folders
+from orchestrator.services.binaries import wheel_postgres, wheel_valkey
 from orchestrator.services.postgres import Postgres, PostgresSettings
-from orchestrator.services.process import Server, Spawn, deferred_signals, run, stop
-from orchestrator.services.rights import Account, Rights, choose
+from orchestrator.services.process import Spawn, deferred_signals, run, stop
+from orchestrator.services.rights import Rights, choose, require_unix
 from orchestrator.services.valkey import Valkey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from orchestrator.services.binaries import BrokerBinary, PostgresBinaries
+    from orchestrator.services.process import Server
+    from orchestrator.services.rights import Account
 
 
 class Embedding(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +61,11 @@ def client_environment() -> dict[str, str]:
 
 @contextlib.contextmanager
 def embedded(want: Want, log_dir: Path | None = None, embedding: Embedding = Embedding()) -> Iterator[Pair]:  # noqa: B008 -- frozen
-    """The wanted servers, which end with the block however it ends, and their folder with them."""
+    """The wanted servers, which end with the block however it ends, and their folder with them.
+
+    On Linux they end with the calling thread too, for the kernel watches over threads: call it in one that lasts.
+    """
+    require_unix()
     folders.clear_stale()
     started: list[Server] = []
     with deferred_signals():
@@ -65,8 +74,10 @@ def embedded(want: Want, log_dir: Path | None = None, embedding: Embedding = Emb
         yield start(folder, want, log_dir or folder, embedding, started)
     finally:
         with deferred_signals():
-            stop(started)
-            folders.remove(folder)
+            try:
+                stop(started)
+            finally:
+                folders.remove(folder)
 
 
 def start(
@@ -123,4 +134,4 @@ def _runs(account: Account, program: Path, log: Path) -> bool:
     if account.rights is not Rights.DROP:
         return True
     order = Spawn(argv=(str(program), "--version"), env={}, log=log, account=account, death_signal=None)
-    return run(order) == 0
+    return run(order, program.name) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -13,17 +14,17 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from orchestrator.errors import ServiceError
 from orchestrator.services.process import Birth, Server, stop
-from orchestrator.services.rights import Account, Rights
+from orchestrator.services.rights import Rights
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from orchestrator.services.rights import Account
+
 _PREFIX: Final = "rowrace-services-"
 _MARKER: Final = "owner.json"
-
-#: Ends either server, at once: their data is to be removed.
-_AT_ONCE: Final = (signal.SIGTERM, signal.SIGKILL)
 
 
 class Marker(msgspec.Struct, frozen=True):
@@ -59,8 +60,10 @@ def clear_stale() -> None:
         marker = _read(folder)
         if marker is None or marker.place != _place() or marker.owner.lives():
             continue
-        stop([Server(name="server", birth=birth, signals=_AT_ONCE) for birth in marker.servers])
-        remove(folder)
+        with contextlib.suppress(ServiceError):  # a leftover must not keep us from starting
+            signals = (signal.SIGINT, signal.SIGKILL)  # either server's quick way out
+            stop([Server(name="server", birth=birth, signals=signals) for birth in marker.servers])
+            remove(folder)
 
 
 def subfolder(folder: Path, name: str, account: Account) -> Path:

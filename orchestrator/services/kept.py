@@ -12,8 +12,8 @@ import msgspec
 
 from orchestrator.services import folder as folders
 from orchestrator.services.embedded import Embedding, Want, start
-from orchestrator.services.process import Server, deferred_signals, stop
-from orchestrator.services.rights import Rights, choose
+from orchestrator.services.process import Server, deferred_signals, stop  # noqa: TC001 -- decoding needs Server
+from orchestrator.services.rights import Rights, choose, require_unix
 from orchestrator.services.urls import mask
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 _STATE: Final = "services.json"
 _LOCK: Final = "services.lock"
-_PREFIX: Final = "services-"
 
 
 class Kept(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +43,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 
 def up(state_dir: Path, embedding: Embedding = Embedding()) -> Kept:  # noqa: B008 -- a frozen value
     """The kept services, started unless they live already."""
+    require_unix()
     with _locked(state_dir):
         found = _read(state_dir)
         if found is not None and found.lives():
@@ -91,8 +91,9 @@ def _start(state_dir: Path, embedding: Embedding) -> Kept:
 
 def _folder(state_dir: Path, embedding: Embedding) -> Path:
     """A fresh private folder; not inside root's own home where another account must reach it."""
-    elsewhere = choose(embedding.rights).rights is Rights.DROP
-    return Path(tempfile.mkdtemp(prefix=f"rowrace-{_PREFIX}kept-" if elsewhere else _PREFIX, dir=None if elsewhere else state_dir))
+    if choose(embedding.rights).rights is Rights.DROP:
+        return Path(tempfile.mkdtemp(prefix="rowrace-kept-"))
+    return Path(tempfile.mkdtemp(prefix="services-", dir=state_dir))
 
 
 def _end(state_dir: Path, found: Kept | None) -> None:

@@ -1,4 +1,4 @@
-"""Becomes a server process: run as a file of its own, it takes on an account, ties its life to its parent's, and executes.
+"""Becomes a server: run as a file of its own, it takes on an account, ties its life to its parent's, and executes.
 
 It imports the standard library only and is started with `python -I -S`, so that it costs some 20 ms.  Its one
 argument is an `Order` in JSON; nothing in it is secret, for arguments are in the process list.
@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any, Final, NoReturn, TypedDict
+from typing import Final, NoReturn, TypedDict
 
 #: Exit code where the launcher itself failed; one sentence is then on stderr.
 FAILED: Final = 125
@@ -104,7 +104,7 @@ def _detach() -> None:
     os.dup2(2, 1)  # stdout led to the starter, stderr leads to the log
 
 
-def _call(name: str, *args: Any) -> None:
+def _call(name: str, *args: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if getattr(libc, name)(*args) != 0:
         number = ctypes.get_errno()

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import secrets
 import signal
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from orchestrator.errors import ServiceError
 from orchestrator.services import folder as folders
-from orchestrator.services.binaries import PostgresBinaries
 from orchestrator.services.boot import Program, last_words
 from orchestrator.services.process import Spawn, run
-from orchestrator.services.rights import Account
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from orchestrator.services.binaries import PostgresBinaries
+    from orchestrator.services.rights import Account
 
 USER: Final = "rowrace"
-
-#: Fast shutdown (clients are cut off), then immediate, then none at all.
-_SIGNALS: Final = (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL)
 
 #: Line of postmaster.pid that holds the state.
 _STATE_LINE: Final = 7
@@ -28,7 +28,7 @@ _STATE_LINE: Final = 7
 class PostgresSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What an embedded PostgreSQL is set to; durability is never traded."""
 
-    #: Room for the slots of several nodes, their shippers and the orchestrator; more than this many at once are refused.
+    #: Room for the slots of several nodes, their shippers and the orchestrator; more at once are refused.
     max_connections: int = 200
     #: Wait for a lock before a deadlock is searched for, milliseconds; only the whole server can be set to it.
     deadlock_timeout_ms: int = 1000
@@ -78,7 +78,8 @@ class Postgres(msgspec.Struct, frozen=True, kw_only=True):
             name="PostgreSQL",
             order=lambda port: self.order("postgres", "-D", str(self.data), "-p", str(port)),
             ready=lambda _port: self._is_ready(),
-            signals=_SIGNALS,
+            # Fast shutdown (clients are cut off), then immediate, then none at all.
+            signals=(signal.SIGINT, signal.SIGQUIT, signal.SIGKILL),
             log=self.log,
         )
 
@@ -129,8 +130,9 @@ def _initdb(postgres: Postgres, secret: Path) -> None:
         "--encoding=UTF8",
         "--locale=C",
         "--no-instructions",
-        *(() if postgres.outlive else ("--no-sync",)),  # a data folder that ends with the run needn't outlive a power cut
+        # A data folder that ends with the run needn't outlive a power cut.
+        *(() if postgres.outlive else ("--no-sync",)),
     )
     logged = postgres.log.stat().st_size if postgres.log.exists() else 0
-    if run(postgres.order("initdb", *options)) != 0:
+    if run(postgres.order("initdb", *options), "PostgreSQL's initdb") != 0:
         raise ServiceError(f"PostgreSQL's initdb failed: {last_words(postgres.log, logged)} (in {postgres.log})")

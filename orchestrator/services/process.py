@@ -17,11 +17,12 @@ import psutil
 
 from orchestrator.errors import ServiceError
 from orchestrator.services import launch
-from orchestrator.services.rights import Account
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from types import FrameType
+
+    from orchestrator.services.rights import Account
 
 #: Pause between two looks at a process, seconds.
 TICK: Final = 0.01
@@ -89,13 +90,15 @@ def spawn(name: str, order: Spawn, signals: Sequence[int]) -> Server:
     return Server(name=name, birth=Birth.of(pid) or Birth(pid, ""), signals=tuple(signals), child=child)
 
 
-def run(order: Spawn, timeout: float = 60.0) -> int:
+def run(order: Spawn, name: str, timeout: float = 120.0) -> int:
     """Run a program to its end under the same care, never beyond ours; its exit code."""
     mortal = msgspec.structs.replace(order, death_signal=signal.SIGTERM)
     with order.log.open("ab") as log:
         child = _popen(mortal, log.fileno())
     try:
         return child.wait(timeout)
+    except subprocess.TimeoutExpired:
+        raise ServiceError(f"{name} did not end within {timeout:.0f} s: {order.log} says more") from None
     finally:
         if child.poll() is None:
             os.killpg(child.pid, signal.SIGKILL)  # with its own children: it leads a session
@@ -140,9 +143,9 @@ def deferred_signals() -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
-        for number in dict.fromkeys(pending):
-            signal.raise_signal(number)
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        for received in dict.fromkeys(pending):
+            signal.raise_signal(received)
 
 
 def _popen(order: Spawn, log: int, stdout: int | None = None) -> subprocess.Popen[bytes]:
@@ -153,7 +156,7 @@ def _popen(order: Spawn, log: int, stdout: int | None = None) -> subprocess.Pope
             "uid": account.uid,
             "gid": account.gid,
             "parent": 0 if fatal is None else os.getpid(),
-            "signal": 0 if fatal is None else fatal,
+            "signal": int(fatal or 0),
             "detach": fatal is None,
             "argv": list(order.argv),
         }
@@ -191,7 +194,7 @@ def _start(pid: int) -> str | None:
     stat = Path(f"/proc/{pid}/stat")
     try:
         if sys.platform.startswith("linux"):
-            # Behind the name, which may hold anything: state, and as the 20th field the start in clock ticks since boot.
+            # Behind the name, which may hold anything: the state, and 20th the start in clock ticks since boot.
             fields = stat.read_text().rpartition(")")[2].split()
             return None if fields[0] in "ZX" else f"{_boot()}:{fields[19]}"
         process = psutil.Process(pid)

@@ -36,6 +36,15 @@ class Account(msgspec.Struct, frozen=True):
     gid: int
 
 
+def require_unix() -> None:
+    """Embedded servers need a system that the wheels have servers for."""
+    if sys.platform == "win32":
+        raise ServiceError(
+            "there are no embedded services on Windows: give ROWRACE_DATABASE_URL and ROWRACE_BROKER_URL, "
+            "or use --mode eager"
+        )
+
+
 def choose(rights: Rights | None = None) -> Account:
     """The account to run servers under; `rights` forces a way, None takes the first that this system allows."""
     own = Account(Rights.SAME, os.geteuid(), os.getegid())

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Final
-from urllib.parse import SplitResult, urlsplit
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from orchestrator.errors import UsageError
+
+if TYPE_CHECKING:
+    from urllib.parse import SplitResult
 
 _DATABASE: Final = {"postgresql": "postgresql", "postgres": "postgresql"}
 _BROKER: Final = {"redis": "redis", "rediss": "rediss", "valkey": "redis", "valkeys": "rediss"}
@@ -60,7 +63,8 @@ def _split(url: str, source: str) -> SplitResult:
     except ValueError:
         # The cause would show the password: urlsplit quotes what it could not read.
         raise UsageError(
-            f"{source} can't be read, its host or port is wrong or its password holds an unescaped / ? # or @: {mask(url)}"
+            f"{source} can't be read, as its host or port is wrong or its password holds an unescaped / ? # or @: "
+            f"{mask(url)}"
         ) from None
     return parts
 
@@ -73,6 +77,5 @@ def _shown(text: str) -> str:
 
 
 def _hidden(found: re.Match[str]) -> str:
-    if found["secret"]:
-        return f"://{found['name']}:***@"
-    return f"://{found['name']}@"
+    """A lone word before the @ is a user's name, or a password whose colon was forgotten: hidden as well."""
+    return f"://{found['name']}:***@" if found["secret"] else "://***@"

@@ -5,25 +5,25 @@ from __future__ import annotations
 import secrets
 import signal
 import socket
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from orchestrator.services import folder as folders
-from orchestrator.services.binaries import BrokerBinary
 from orchestrator.services.boot import Program
 from orchestrator.services.process import Spawn
-from orchestrator.services.rights import Account
 
-#: Orderly shutdown, then none at all.
-_SIGNALS: Final = (signal.SIGTERM, signal.SIGKILL)
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from orchestrator.services.binaries import BrokerBinary
+    from orchestrator.services.rights import Account
 
 # The append-only file keeps messages over a restart; without eviction none is dropped for want of memory.
 _SETTINGS: Final = """\
 bind 127.0.0.1
 port {port}
-dir {folder}
+dir "{folder}"
 requirepass {password}
 daemonize no
 appendonly yes
@@ -46,7 +46,13 @@ class Valkey(msgspec.Struct, frozen=True, kw_only=True):
 
     def program(self) -> Program:
         """The server, to be brought up."""
-        return Program(name="Valkey", order=self._order, ready=self._is_ready, signals=_SIGNALS, log=self.log)
+        return Program(
+            name="Valkey",
+            order=self._order,
+            ready=self._is_ready,
+            signals=(signal.SIGTERM, signal.SIGKILL),  # orderly, then not
+            log=self.log,
+        )
 
     def url(self, port: int) -> str:
         """Where the server answers."""
