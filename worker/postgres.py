@@ -1,0 +1,204 @@
+"""The link over psycopg 3, with a SQLAlchemy engine as its pool.
+
+BEGIN, the session's settings and the transaction's first statement go in one round trip, as text; everything after
+them is bound by the server and prepared.  (psycopg's pipeline mode was measured to cost more than it saves.)
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg
+import sqlalchemy as sa
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import TransactionStatus
+
+from worker.contract import DUPLICATE, WRITER_SETTING, Reason
+from worker.errors import Conflict, Duplicate, LostConnection
+from worker.link import Answer, Begin
+from worker.statements import Compiled, compiled
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sqlalchemy.engine import Dialect, Engine
+    from sqlalchemy.pool import PoolProxiedConnection
+    from sqlalchemy.sql.expression import ClauseElement
+
+_CONFLICTS: Final = {
+    "40001": Reason.SERIALIZATION,
+    "40P01": Reason.DEADLOCK,
+    "55P03": Reason.LOCK_TIMEOUT,
+}
+
+#: What a URL may override: a cut connection is noticed within seconds, not hours.
+_DEFAULTS: Final = {
+    "connect_timeout": 5,
+    "keepalives": 1,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+
+#: Tiny tables are read by sequential scan, and SERIALIZABLE then aborts transactions on different rows.
+_OPTIONS: Final = "-c enable_seqscan=off"
+
+_BACKEND: Final = "SELECT pid, (extract(epoch FROM backend_start) * 1000000)::bigint FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+
+
+def connect(url: str, name: str, options: str = _OPTIONS) -> psycopg.Connection[Any]:
+    """Open a connection in autocommit mode; `url` is a libpq URI, or SQLAlchemy's form of it."""
+    given = conninfo_to_dict(url.replace("postgresql+psycopg://", "postgresql://", 1))
+    arguments: dict[str, Any] = {**_DEFAULTS, "application_name": name, **given}
+    arguments["options"] = f"{given.get('options') or ''} {options}".strip()
+    return psycopg.connect(**arguments, autocommit=True)
+
+
+def engine(url: str, name: str) -> Engine:
+    """Build the pool: as many connections as slots ask for, none reset, none checked beforehand."""
+    return sa.create_engine(
+        "postgresql+psycopg://",
+        creator=lambda: connect(url, name),
+        pool_size=0,
+        pool_reset_on_return=None,
+        use_native_hstore=False,
+    )
+
+
+class _Session:
+    """What is kept with a pooled connection: its cursors and its backend's name."""
+
+    __slots__ = ("backend", "connection", "cursor", "opener")
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self.connection = connection
+        self.cursor = connection.cursor()
+        self.opener = psycopg.ClientCursor(connection)
+        self.backend = _backend(connection)
+
+
+def _backend(connection: psycopg.Connection[Any]) -> tuple[int, int]:
+    row = connection.execute(_BACKEND).fetchone()
+    return (row[0], row[1] or 0) if row else (0, 0)
+
+
+@lru_cache(maxsize=4096)
+def _opening(sql: str, isolation: str, timeout: int, *, writer: bool) -> str:
+    """Write BEGIN, the transaction's settings and its first statement as one text."""
+    settings = []
+    if writer:
+        settings.append(f"set_config('{WRITER_SETTING}', %(rowrace_writer)s, true)")
+    if timeout:
+        settings.append(f"set_config('lock_timeout', '{int(timeout)}', true)")
+    chosen = f"SELECT {', '.join(settings)}; " if settings else ""
+    return f"BEGIN ISOLATION LEVEL {isolation.upper()}; {chosen}{sql}"
+
+
+class PostgresLink:
+    """One checked-out connection."""
+
+    dialect = "postgresql"
+
+    __slots__ = ("_begin", "_dialect", "_held", "_pooled", "_session", "backend")
+
+    def __init__(self, pool: Engine) -> None:
+        self._dialect: Dialect = pool.dialect
+        self._pooled: PoolProxiedConnection = _check_out(pool)
+        self._session: _Session = self._pooled.info["rowrace"]
+        self.backend = self._session.backend
+        self._begin: Begin | None = None
+        #: Advisory locks that the session holds.
+        self._held = 0
+
+    def begin(self, begin: Begin) -> None:
+        """Remember how the transaction starts; it is sent with its first statement."""
+        self._begin = begin
+
+    def execute(self, statement: ClauseElement, params: Mapping[str, Any]) -> Answer:
+        """Run a statement, the transaction's opening with it where that is still to be sent."""
+        form = compiled(statement, self._dialect)
+        try:
+            cursor = self._open(form, params) if self._begin else self._send(form, params)
+            rows: Sequence[tuple[Any, ...]] = cursor.fetchall() if form.returns else ()
+        except psycopg.Error as error:
+            self._raise(error, in_commit=False)
+        self._held += form.holds
+        return Answer(rows, cursor.rowcount)
+
+    def commit(self) -> None:
+        """COMMIT; nothing is sent where no statement was."""
+        if self._begin is not None:
+            self._begin = None
+            return
+        try:
+            self._session.cursor.execute("COMMIT")
+        except psycopg.Error as error:
+            self._raise(error, in_commit=True)
+        except Exception as error:
+            # Something of the process's own (a time limit) broke in while the answer was awaited.
+            raise LostConnection(in_commit=True) from error
+
+    def rollback(self) -> None:
+        """ROLLBACK where a transaction is open; a connection that can't is thrown away when it is closed."""
+        self._begin = None
+        if self._status() in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+            try:
+                self._session.cursor.execute("ROLLBACK")
+            except psycopg.Error:
+                return  # `close` sees that the connection isn't idle
+
+    def close(self) -> None:
+        """Give the connection back, or throw it away where its session isn't clean."""
+        if self._status() is TransactionStatus.IDLE and not self._held:
+            self._pooled.close()
+        else:
+            self._pooled.invalidate()
+
+    def _status(self) -> TransactionStatus:
+        return TransactionStatus(self._session.connection.pgconn.transaction_status)
+
+    def _open(self, form: Compiled, params: Mapping[str, Any]) -> psycopg.Cursor[Any]:
+        begin, self._begin = self._begin, None
+        assert begin is not None  # noqa: S101 - execute looked
+        text = _opening(form.sql, begin.isolation, begin.lock_timeout_ms, writer=begin.writer is not None)
+        bound = {**params, "rowrace_writer": begin.writer}
+        cursor = self._session.opener
+        cursor.execute(text, _bind(form, bound) if form.binds else bound)
+        while cursor.nextset():
+            pass
+        return cursor
+
+    def _send(self, form: Compiled, params: Mapping[str, Any]) -> psycopg.Cursor[Any]:
+        return self._session.cursor.execute(form.sql, _bind(form, params) if form.binds else params)
+
+    def _raise(self, error: psycopg.Error, *, in_commit: bool) -> None:
+        if error.sqlstate in _CONFLICTS:
+            raise Conflict(_CONFLICTS[error.sqlstate]) from error
+        if error.sqlstate == DUPLICATE:
+            raise Duplicate from error
+        if self._session.connection.closed:
+            raise LostConnection(in_commit=in_commit) from error
+        raise error
+
+
+def _bind(form: Compiled, params: Mapping[str, Any]) -> dict[str, Any]:
+    bound = dict(params)
+    for name, convert in form.binds:
+        bound[name] = convert(bound[name])
+    return bound
+
+
+def _check_out(pool: Engine) -> PoolProxiedConnection:
+    try:
+        pooled = pool.raw_connection()
+    except (psycopg.Error, sa.exc.DBAPIError) as error:
+        raise LostConnection(in_commit=False) from error
+    try:
+        if "rowrace" not in pooled.info:
+            pooled.info["rowrace"] = _Session(pooled.driver_connection)  # type: ignore[arg-type]  # psycopg's, by URL
+    except psycopg.Error as error:
+        pooled.invalidate()
+        raise LostConnection(in_commit=False) from error
+    return pooled

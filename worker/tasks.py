@@ -1,0 +1,83 @@
+"""The one task: decodes a message and runs its operations, a transaction each."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from celery.exceptions import Reject
+from kombu.exceptions import OperationalError
+
+from worker import attempt, runtime
+from worker.app import app
+from worker.contract import SCHEMA_PATTERN, TASK, Batch, Via
+from worker.scenarios import SCENARIOS
+from worker.strategies import STRATEGIES
+
+if TYPE_CHECKING:
+    from celery import Task
+
+    from worker.contract import Operation, Settings
+
+logger = logging.getLogger(__name__)
+
+_SCHEMA = re.compile(SCHEMA_PATTERN)
+
+
+def decode(message: Any) -> Batch:  # noqa: ANN401 - whatever the broker delivered
+    """Decode a message's keyword arguments; raises ValueError, msgspec's included, for one that can't be run."""
+    batch = msgspec.convert(message, Batch)
+    settings = batch.settings
+    if not _SCHEMA.fullmatch(settings.schema):
+        raise ValueError("its schema is not a group's")
+    if settings.scenario not in SCENARIOS:
+        raise ValueError("this worker doesn't know its scenario")
+    if settings.strategy not in STRATEGIES:
+        raise ValueError("this worker doesn't know its strategy")
+    return batch
+
+
+@app.task(name=TASK, bind=True)
+def race(self: Task[Any, None], *args: Any, **message: Any) -> None:  # noqa: ANN401 - `decode` judges them
+    """Run a message's operations one after another; a message that can't be run is rejected for good."""
+    try:
+        if args:
+            raise ValueError("it has positional arguments")
+        batch = decode(message)
+    except ValueError as error:
+        logger.error("Message %s is rejected: %s", self.request.id, error)  # noqa: TRY400 - it says enough
+        raise Reject(error, requeue=False) from None
+    redelivered = bool((self.request.delivery_info or {}).get("redelivered"))
+    for operation in batch.operations:
+        _run(self, operation, batch.settings, redelivered=redelivered)
+
+
+def _run(task: Task[Any, None], operation: Operation, settings: Settings, *, redelivered: bool) -> None:
+    process = runtime.current()
+    first = task.request.retries + 1
+    via = Via.INLINE if task.request.is_eager else None  # an eager task has no broker to come back by
+    result = attempt.run(operation, settings, process, attempt=first, redelivered=redelivered, via=via)
+    if result.again is not None and not _publish_again(task, operation, settings, result):
+        process.pause(result.again)
+        attempt.run(operation, settings, process, attempt=result.attempt + 1, redelivered=redelivered, via=Via.INLINE)
+
+
+def _publish_again(task: Task[Any, None], operation: Operation, settings: Settings, result: attempt.Result) -> bool:
+    """Send a message for this operation alone, to the queue that this one came from; False where the broker is gone."""
+    batch = msgspec.to_builtins(Batch(settings=settings, operations=[operation]))
+    info = task.request.delivery_info or {}
+    try:
+        task.apply_async(
+            kwargs=batch,
+            task_id=f"{task.request.root_id}.{operation.operation}.{result.attempt + 1}",
+            queue=info.get("routing_key"),
+            countdown=result.again,
+            retries=result.attempt,
+            argsrepr="()",
+            kwargsrepr="{}",
+        )
+    except OperationalError:
+        return False
+    return True
