@@ -38,14 +38,15 @@ class Access:
 
     __slots__ = ("_link", "_runtime", "_settings", "_statements", "_token", "_writer", "accesses", "ended_ns")
 
-    def __init__(self, link: Link, runtime: Runtime, settings: Settings, words: Statements, names: tuple[int, int]):
+    def __init__(
+        self, link: Link, runtime: Runtime, settings: Settings, words: Statements, token: int, operation: int
+    ) -> None:
         self._link = link
         self._runtime = runtime
         self._settings = settings
         self._statements = words
-        #: The attempt's token, and its operation's number.
-        self._token, operation = names
-        self._writer = f"{self._token}:{operation}" if settings.recording else None
+        self._token = token
+        self._writer = f"{token}:{operation}" if settings.recording else None
         #: Every row read or written, in order; stays empty where recording is off.
         self.accesses: list[contract.Access] = []
         #: When COMMIT's, or an error's, answer had come; 0 before.

@@ -99,7 +99,7 @@ def _once(operation: Operation, settings: Settings, runtime: Runtime, start: Sta
 
 def _on(link: Link, operation: Operation, settings: Settings, runtime: Runtime, start: StartLine) -> _End:
     words = statements(settings.scenario, settings.schema, link.dialect)
-    access = Access(link, runtime, settings, words, (start.token, operation.operation))
+    access = Access(link, runtime, settings, words, start.token, operation.operation)
     if not settings.recording:
         return _body(access, words, operation, settings)
     runtime.tend(link, settings.schema)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from worker.contract import Line, ProcessLine
-
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from worker.contract import Line, ProcessLine
 
 
 class Journal(Protocol):
@@ -35,7 +35,7 @@ class FileJournal:
             self.write(who)
 
     def write(self, line: Line) -> None:
-        """Append a line with one write(2), which the kernel keeps whole and in order."""
+        """Append a line in one system call: the kernel keeps it whole and in order, and SIGKILL can't take it back."""
         os.write(self._file, self._encoder.encode(line) + b"\n")
 
     def __del__(self) -> None:

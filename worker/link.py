@@ -30,7 +30,7 @@ class Answer(NamedTuple):
 
     rows: Sequence[tuple[Any, ...]]
     #: Rows matched.
-    count: int
+    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody asks of an answer
 
 
 class Link(Protocol):

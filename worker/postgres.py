@@ -7,7 +7,7 @@ them is bound by the server and prepared.  (psycopg's pipeline mode was measured
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import psycopg
 import sqlalchemy as sa
@@ -16,8 +16,8 @@ from psycopg.pq import TransactionStatus
 
 from worker.contract import DUPLICATE, WRITER_SETTING, Reason
 from worker.errors import Conflict, Duplicate, LostConnection
-from worker.link import Answer, Begin
-from worker.statements import Compiled, compiled
+from worker.link import Answer
+from worker.statements import compiled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect, Engine
     from sqlalchemy.pool import PoolProxiedConnection
     from sqlalchemy.sql.expression import ClauseElement
+
+    from worker.link import Begin
+    from worker.statements import Compiled
 
 _CONFLICTS: Final = {
     "40001": Reason.SERIALIZATION,
@@ -45,7 +48,10 @@ _DEFAULTS: Final = {
 #: Tiny tables are read by sequential scan, and SERIALIZABLE then aborts transactions on different rows.
 _OPTIONS: Final = "-c enable_seqscan=off"
 
-_BACKEND: Final = "SELECT pid, (extract(epoch FROM backend_start) * 1000000)::bigint FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+_BACKEND: Final = """
+    SELECT pid, (extract(epoch FROM backend_start) * 1000000)::bigint
+    FROM pg_stat_activity WHERE pid = pg_backend_pid()
+"""
 
 
 def connect(url: str, name: str, options: str = _OPTIONS) -> psycopg.Connection[Any]:
@@ -173,7 +179,7 @@ class PostgresLink:
     def _send(self, form: Compiled, params: Mapping[str, Any]) -> psycopg.Cursor[Any]:
         return self._session.cursor.execute(form.sql, _bind(form, params) if form.binds else params)
 
-    def _raise(self, error: psycopg.Error, *, in_commit: bool) -> None:
+    def _raise(self, error: psycopg.Error, *, in_commit: bool) -> NoReturn:
         if error.sqlstate in _CONFLICTS:
             raise Conflict(_CONFLICTS[error.sqlstate]) from error
         if error.sqlstate == DUPLICATE:

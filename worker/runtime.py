@@ -1,4 +1,4 @@
-"""What a process keeps: connections, journals, tokens and its clock; keyed by process id, so that a fork starts anew."""
+"""What a process keeps: connections, journals, tokens, clock; by process id, so that a fork starts anew."""
 
 from __future__ import annotations
 

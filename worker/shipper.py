@@ -52,7 +52,7 @@ class Shipper:
         self._shipped: dict[Path, int] = {}
 
     def ship(self) -> int:
-        """Ship every new whole line and give the number of bytes; raises psycopg.Error, and may then be called again."""
+        """Ship every new whole line and give the bytes' number; after a psycopg.Error it may be called again."""
         try:
             return sum(self._file(path) for path in list(self._files()))
         except psycopg.Error:

@@ -96,16 +96,17 @@ class Compiled(NamedTuple):
 @lru_cache(maxsize=4096)
 def compiled(statement: ClauseElement, dialect: Dialect) -> Compiled:
     """Compile a statement for a dialect object; every parameter must be named by the statement's author."""
-    form = statement.compile(dialect=dialect)
+    form: Any = statement.compile(dialect=dialect)  # its type doesn't name the binds
     binds = ((name, _binder(bind, dialect)) for name, bind in form.binds.items())
     columns = getattr(statement, "exported_columns", ())
+    options: Mapping[str, int] = getattr(statement, "get_execution_options", dict)()
     results = tuple(column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns)
     return Compiled(
         sql=str(form),
         returns=len(columns) > 0,
         binds=tuple((name, binder) for name, binder in binds if binder is not None),
         results=results if any(results) else (),
-        holds=statement.get_execution_options().get("rowrace_holds", 0),
+        holds=options.get("rowrace_holds", 0),
     )
 
 

@@ -43,9 +43,7 @@ def decode(message: Any) -> Batch:  # noqa: ANN401 - whatever the broker deliver
 def race(self: Task[Any, None], *args: Any, **message: Any) -> None:  # noqa: ANN401 - `decode` judges them
     """Run a message's operations one after another; a message that can't be run is rejected for good."""
     try:
-        if args:
-            raise ValueError("it has positional arguments")
-        batch = decode(message)
+        batch = decode(args or message)  # positional arguments are no message of ours
     except ValueError as error:
         logger.error("Message %s is rejected: %s", self.request.id, error)  # noqa: TRY400 - it says enough
         raise Reject(error, requeue=False) from None
@@ -67,17 +65,16 @@ def _run(task: Task[Any, None], operation: Operation, settings: Settings, *, red
 def _publish_again(task: Task[Any, None], operation: Operation, settings: Settings, result: attempt.Result) -> bool:
     """Send a message for this operation alone, to the queue that this one came from; False where the broker is gone."""
     batch = msgspec.to_builtins(Batch(settings=settings, operations=[operation]))
-    info = task.request.delivery_info or {}
+    options: dict[str, Any] = {
+        "task_id": f"{task.request.root_id}.{operation.operation}.{result.attempt + 1}",
+        "queue": (task.request.delivery_info or {}).get("routing_key"),
+        "countdown": result.again,
+        "retries": result.attempt,
+        "argsrepr": "()",
+        "kwargsrepr": "{}",
+    }
     try:
-        task.apply_async(
-            kwargs=batch,
-            task_id=f"{task.request.root_id}.{operation.operation}.{result.attempt + 1}",
-            queue=info.get("routing_key"),
-            countdown=result.again,
-            retries=result.attempt,
-            argsrepr="()",
-            kwargsrepr="{}",
-        )
+        task.apply_async(kwargs=batch, **options)
     except OperationalError:
         return False
     return True

@@ -21,10 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import psycopg
+    from sqlalchemy.engine import Dialect
 
     from worker.scenarios.model import Scenario
 
 _NAME: Final = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
+
+_DIALECT: Final[Dialect] = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy left its types out
 
 #: What another program's advisory locks don't look like: the first of the lock's two numbers ("rowr").
 _SPACE: Final = int.from_bytes(b"rowr")
@@ -39,7 +42,7 @@ def create(
     with connection.transaction():
         connection.execute(_text(f"CREATE SCHEMA {name}"))
         for each in (table, *_records(name)):
-            connection.execute(_text(str(CreateTable(each).compile(dialect=postgresql.dialect()))))
+            connection.execute(_text(str(CreateTable(each).compile(dialect=_DIALECT))))
         initial = Jsonb(model.initial) if isinstance(model.type, sa.JSON) else model.initial
         fill = f"INSERT INTO {table.fullname} SELECT g, %s, 0, 0, 0 FROM generate_series(0, %s) AS g"  # noqa: S608 - checked
         connection.execute(_text(fill), (initial, rows - 1))
@@ -96,7 +99,7 @@ def _checked(schema: str) -> str:
 
 
 def _text(statement: str) -> sql.SQL:
-    return sql.SQL(statement)  # type: ignore[arg-type]  # built from our own text and a checked name
+    return sql.SQL(statement)
 
 
 def _records(schema: str) -> Iterator[sa.Table]:

@@ -57,12 +57,14 @@ def _atomic(configs: sa.Table, dialect: str) -> Mapping[str, ClauseElement]:
     old = configs.c.config
     patch = sa.bindparam("patch", type_=_JSON)
     field, by = sa.bindparam("field", type_=sa.Text()), sa.bindparam("by", type_=sa.BigInteger())
+    merged: sa.ColumnElement[Any]
+    counted: sa.ColumnElement[Any]
     if dialect == "postgresql":
         merged = old.op("||")(patch)
         number = sa.cast(old.op("->>")(field), sa.BigInteger) + by
         counted = sa.func.jsonb_set(old, postgresql.array([field]), sa.func.to_jsonb(number))
     else:
-        path = sa.literal_column("'$.'") + field
+        path: sa.ColumnElement[str] = sa.literal_column("'$.'", sa.Text()) + field
         merged = sa.func.json_patch(old, patch)
         counted = sa.func.json_set(old, path, sa.func.json_extract(old, path) + by)
     return {"merge": _write(configs, merged), "increment": _write(configs, counted)}
