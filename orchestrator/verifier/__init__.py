@@ -1,1 +1,91 @@
-"""Pure: history in, verdict out."""
+"""Pure: history in, verdict out.  Each check is a plain function; one that crashes is UNKNOWN."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.verifier.accounting import accounting, applied_once, lost_operations
+from orchestrator.verifier.business import business_rules, conserved
+from orchestrator.verifier.chains import row_chains
+from orchestrator.verifier.earned import ended, fleet, overlap, work
+from orchestrator.verifier.facts import Facts
+from orchestrator.verifier.intents import intents
+from orchestrator.verifier.isolation import isolation_kept
+from orchestrator.verifier.lost_updates import lost_updates
+from orchestrator.verifier.refusals import refusals
+from orchestrator.verifier.verdict import Check, Value, Verdict, Witness, merge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from orchestrator.history.model import History, Meta
+
+#: What makes a history INVALID, in the order in which it is told.
+CONSISTENT: Final[dict[str, Callable[[Facts], Check]]] = {
+    "lost updates": lost_updates,
+    "applied once": applied_once,
+    "lost operations": lost_operations,
+    "accounting": accounting,
+    "row chains": row_chains,
+    "intents": intents,
+    "refusals": refusals,
+    "business rules": business_rules,
+    "conserved": conserved,
+}
+
+#: What VALID must be earned with.
+EARNED: Final[dict[str, Callable[[Facts], Check]]] = {
+    "overlap": overlap,
+    "work": work,
+    "fleet": fleet,
+    "complete": ended,
+}
+
+
+def verify(history: History) -> Verdict:
+    """Judge one group's history."""
+    try:
+        facts = Facts(history)
+    except Exception as error:  # noqa: BLE001  # whatever broke, nothing can be said, and that is the verdict
+        failed = _crashed("history", error)
+        return Verdict(value=Value.UNKNOWN, isolation=_crashed("isolation kept", error), checks=(failed,))
+    return judge(facts)
+
+
+def judge(facts: Facts) -> Verdict:
+    """Judge prepared facts, which figures can share."""
+    checks = tuple(_run(name, check, facts) for name, check in _checks(facts.columns.meta).items())
+    return Verdict(
+        value=merge(check.value for check in checks),
+        isolation=_run("isolation kept", isolation_kept, facts),
+        checks=checks,
+        not_checked=_not_checked(facts.columns.meta),
+    )
+
+
+def _checks(meta: Meta) -> dict[str, Callable[[Facts], Check]]:
+    """All checks; without recording there are no effects to hold anything against."""
+    return {**CONSISTENT, **EARNED} if meta.recording else EARNED
+
+
+def _run(name: str, check: Callable[[Facts], Check], facts: Facts) -> Check:
+    try:
+        return check(facts)
+    except Exception as error:  # noqa: BLE001  # a crashed check is UNKNOWN (Jepsen `checker.clj`)
+        return _crashed(name, error)
+
+
+def _crashed(name: str, error: Exception) -> Check:
+    return Check(name=name, value=Value.UNKNOWN, summary=f"the check crashed: {type(error).__name__}: {error}")
+
+
+def _not_checked(meta: Meta) -> tuple[str, ...]:
+    sentences = ["dependency cycles: not checked yet", "predicate reads: none recorded"]
+    if not meta.recording:
+        sentences.append("the data: nothing was recorded")
+    if meta.mode == "eager":
+        sentences.append("broker, redelivery, several processes and hosts: not part of eager mode")
+    return tuple(sentences)
+
+
+__all__ = ["CONSISTENT", "EARNED", "Check", "Facts", "Value", "Verdict", "Witness", "judge", "merge", "verify"]

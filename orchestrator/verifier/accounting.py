@@ -1,0 +1,220 @@
+"""Accounting: every operation is settled once, and every effect belongs to an attempt of its operation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from orchestrator.verifier.arrays import at, pairs
+from orchestrator.verifier.columns import DUPLICATE
+from orchestrator.verifier.columns import FAIL as FAILED
+from orchestrator.verifier.columns import OK as DONE
+from orchestrator.verifier.settling import LOST, OK
+from orchestrator.verifier.verdict import Check, Value, Witness
+from orchestrator.verifier.words import attempt, counted, ending, judged, operation, row_of, shown
+
+if TYPE_CHECKING:
+    from orchestrator.verifier.arrays import Flags, Ints
+    from orchestrator.verifier.columns import Columns
+    from orchestrator.verifier.facts import Facts
+
+
+def accounting(facts: Facts) -> Check:
+    """Operations and tokens are unique, ok was applied, fail was not, and no effect is without a known writer."""
+    columns = facts.columns
+    witnesses: list[Witness] = []
+    found = 0
+    for flagged, witness in (
+        (_repeated(columns.operations.number), _numbered_twice),
+        (_repeated(columns.attempts.token), _token_twice),
+        (columns.attempts.operation < 0, _unplanned),
+        (_ok_without_effect(facts), _unapplied),
+        (_failed_with_effect(facts), _applied_though_failed),
+        (_foreign_effects(columns), _foreign),
+        (_refused_as_duplicate(facts), _never_applied),
+    ):
+        places = np.flatnonzero(flagged)
+        found += len(places)
+        witnesses += shown(places, lambda place, made=witness: made(columns, place))  # type: ignore[misc]  # a default argument binds the loop's value
+    return _with_orphans(facts, found, witnesses)
+
+
+def applied_once(facts: Facts) -> Check:
+    """No operation has more than one application: effects of two transactions or of two attempts."""
+    columns = facts.columns
+    owner, applications = _applications(columns)
+    counts = np.bincount(owner[owner >= 0], minlength=len(columns.operations.number))
+    twice = np.flatnonzero(counts > 1)
+    summary = f"{counted(len(applications), 'application')} of {counted(int((counts > 0).sum()), 'operation')}"
+    if len(twice):
+        summary += f"; {counted(len(twice), 'operation')} applied more than once"
+    return judged("applied once", len(twice), summary, shown(twice, lambda place: _applied_twice(columns, place)))
+
+
+def lost_operations(facts: Facts) -> Check:
+    """No operation vanished: confirmed by the broker, nothing left to wait for, and neither effect nor final end."""
+    name, columns = "lost operations", facts.columns
+    lost = np.flatnonzero(facts.settled.operations == LOST)
+    if not columns.meta.drained:
+        return Check(name=name, value=Value.UNKNOWN, summary="gathering ended before queue and workers were empty")
+    total = counted(len(columns.operations.number), "operation")
+    summary = f"{len(lost):,} of {total} lost"
+    if len(lost) and columns.meta.gaps:
+        return Check(name=name, value=Value.UNKNOWN, summary=f"{summary}, or among what could not be gathered")
+    return judged(name, len(lost), summary, shown(lost, lambda place: _lost(columns, place)))
+
+
+def _applications(columns: Columns) -> tuple[Ints, Ints]:
+    """Operation and first effect of each application: the effects of one token in one transaction."""
+    effects = columns.effects
+    owner = at(columns.attempts.operation, effects.attempt)
+    owner = np.where(owner >= 0, owner, effects.operation)
+    if not len(owner):
+        return owner, owner
+    _, first = np.unique(pairs(effects.token, effects.txid), return_index=True)
+    return owner[first], first
+
+
+def _repeated(ordered: Ints) -> Flags:
+    result = np.zeros(len(ordered), dtype=np.bool_)
+    result[1:] = np.diff(ordered) == 0
+    return result
+
+
+def _ok_without_effect(facts: Facts) -> Flags:
+    unapplied: Flags = (facts.columns.attempts.outcome == DONE) & (facts.settled.effects == 0)
+    return unapplied
+
+
+def _failed_with_effect(facts: Facts) -> Flags:
+    applied: Flags = (facts.columns.attempts.outcome == FAILED) & (facts.settled.effects > 0)
+    return applied
+
+
+def _foreign_effects(columns: Columns) -> Flags:
+    """Effects of a known attempt whose session carried another operation than the attempt's."""
+    effects = columns.effects
+    owner = at(columns.attempts.operation, effects.attempt)
+    foreign: Flags = (effects.attempt >= 0) & (owner != effects.operation)
+    return foreign
+
+
+def _refused_as_duplicate(facts: Facts) -> Flags:
+    """Final attempts refused as duplicates of an application that does not exist."""
+    attempts = facts.columns.attempts
+    refused = attempts.final & (attempts.reason == DUPLICATE) & (attempts.operation >= 0)
+    of_nothing: Flags = refused & (at(facts.settled.operations, attempts.operation) != OK) & facts.complete
+    return of_nothing
+
+
+def _with_orphans(facts: Facts, found: int, witnesses: list[Witness]) -> Check:
+    """Effects of unknown writers prove a fault only where every journal line was gathered."""
+    columns = facts.columns
+    orphans = np.flatnonzero(columns.effects.attempt < 0)
+    total = counted(len(columns.operations.number), "operation")
+    summary = (
+        f"{total}, {counted(len(columns.attempts.token), 'attempt')}, {counted(len(columns.effects.row), 'effect')}"
+    )
+    if len(orphans):
+        summary += f"; {counted(len(orphans), 'effect')} without a known attempt"
+    if len(orphans) and not found and not facts.complete:
+        return Check(name="accounting", value=Value.UNKNOWN, summary=f"{summary}, and not all journals were gathered")
+    if facts.complete:
+        witnesses += shown(orphans, lambda place: _orphan(columns, place))
+        found += len(orphans)
+    summary += f"; {counted(found, 'contradiction')}" if found else "; all agree"
+    return judged("accounting", found, summary, tuple(witnesses[:10]))
+
+
+def _numbered_twice(columns: Columns, place: int) -> Witness:
+    number = int(columns.operations.number[place])
+    return Witness(
+        anomaly="operation-twice", sentence=f"Operation {number} is in the plan twice.", operations=(number,)
+    )
+
+
+def _token_twice(columns: Columns, place: int) -> Witness:
+    token = int(columns.attempts.token[place])
+    sentence = f"Two attempts carry the token {token}; the second is {attempt(columns, place)}."
+    return Witness(anomaly="token-twice", sentence=sentence, attempts=(token,))
+
+
+def _unplanned(columns: Columns, place: int) -> Witness:
+    token = int(columns.attempts.token[place])
+    return Witness(
+        anomaly="unplanned-attempt",
+        sentence=f"Attempt {token} ran an operation that nobody planned.",
+        attempts=(token,),
+    )
+
+
+def _unapplied(columns: Columns, place: int) -> Witness:
+    sentence = f"A ran {attempt(columns, place)}, and ended ok, but changed no row: what it acknowledged is not there."
+    return _of_attempt("ok-without-effect", columns, place, sentence)
+
+
+def _applied_though_failed(columns: Columns, place: int) -> Witness:
+    sentence = f"A ran {attempt(columns, place)}, and ended {ending(columns, place)}, but its changes are committed."
+    return _of_attempt("fail-with-effect", columns, place, sentence)
+
+
+def _never_applied(columns: Columns, place: int) -> Witness:
+    sentence = f"A ran {attempt(columns, place)}, and was refused as a duplicate, but no application of it exists."
+    return _of_attempt("duplicate-of-nothing", columns, place, sentence)
+
+
+def _of_attempt(anomaly: str, columns: Columns, place: int, sentence: str) -> Witness:
+    owner = int(columns.attempts.operation[place])
+    operations = (int(columns.operations.number[owner]),) if owner >= 0 else ()
+    tokens = (int(columns.attempts.token[place]),)
+    return Witness(anomaly=anomaly, sentence=sentence, attempts=tokens, operations=operations)
+
+
+def _foreign(columns: Columns, place: int) -> Witness:
+    effects = columns.effects
+    row = row_of(columns, place)
+    sentence = (
+        f"A ran {attempt(columns, int(effects.attempt[place]))}, but its change of {row} at seq {effects.seq[place]}"
+        f" was made for {operation(columns, int(effects.operation[place]))}."
+    )
+    return Witness(anomaly="foreign-effect", sentence=sentence, attempts=(int(effects.token[place]),), row=row)
+
+
+def _orphan(columns: Columns, place: int) -> Witness:
+    effects, row = columns.effects, row_of(columns, place)
+    token = int(effects.token[place])
+    sentence = (
+        f"{row} was changed at seq {effects.seq[place]} by {f'token {token}' if token else 'a session without a token'}"
+        f" for {operation(columns, int(effects.operation[place]))}, but no attempt with that token ever started."
+    )
+    return Witness(anomaly="effect-without-attempt", sentence=sentence, attempts=(token,) if token else (), row=row)
+
+
+def _applied_twice(columns: Columns, place: int) -> Witness:
+    effects = columns.effects
+    owner, first = _applications(columns)
+    some = first[owner == place][:2]
+    tokens = tuple(effects.token[some].tolist())
+    stories = [
+        f"{name} ({attempt(columns, int(effects.attempt[at]))}) changed {row_of(columns, int(at))} at seq"
+        f" {effects.seq[at]} in transaction {effects.txid[at]}"
+        for name, at in zip("AB", some, strict=False)
+    ]
+    sentence = f"{operation(columns, place).capitalize()} was applied twice: {', and '.join(stories)}."
+    number = int(columns.operations.number[place])
+    return Witness(anomaly="applied-twice", sentence=sentence, attempts=tokens, operations=(number,))
+
+
+def _lost(columns: Columns, place: int) -> Witness:
+    tried = np.flatnonzero(columns.attempts.operation == place)
+    history = "no attempt ever started"
+    if len(tried):
+        history = f"its {counted(len(tried), 'attempt')} ended without effect ({ending(columns, int(tried[-1]))})"
+    sentence = (
+        f"{operation(columns, place).capitalize()} was confirmed by the broker, {history}, and nothing is queued,"
+        " unacknowledged or running: it is lost."
+    )
+    number = int(columns.operations.number[place])
+    tokens = tuple(columns.attempts.token[tried[:10]].tolist())
+    return Witness(anomaly="lost-operation", sentence=sentence, attempts=tokens, operations=(number,))

@@ -1,0 +1,86 @@
+"""Isolation kept: nothing happened that the run's isolation level prohibits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from orchestrator.verifier.arrays import NONE, at, search
+from orchestrator.verifier.lost_updates import witness_of
+from orchestrator.verifier.verdict import Check, Value, Witness
+from orchestrator.verifier.words import attempt, counted, judged, shown
+
+if TYPE_CHECKING:
+    from orchestrator.verifier.arrays import Ints
+    from orchestrator.verifier.columns import Columns
+    from orchestrator.verifier.facts import Facts
+
+NAME: Final = "isolation kept"
+
+#: Levels that prohibit a lost update: snapshot isolation's first committer wins, and serializability.
+_PROHIBITING: Final = ("repeatable read", "serializable")
+
+#: The strategy that reads before its transaction begins: no level can protect it.
+_READS_OUTSIDE: Final = "naive-autocommit"
+
+
+def isolation_kept(facts: Facts) -> Check:
+    """No read of a write that was never committed; above read committed no lost update within a transaction either."""
+    columns = facts.columns
+    reads = _foreign_reads(columns)
+    dirty = _dirty(columns, reads) if facts.complete else reads[:0]
+    lost = np.flatnonzero(facts.reads.stale) if _prohibits_lost_updates(columns) else reads[:0]
+    summary = f"{columns.meta.isolation}: {_looked_at(facts, reads)}"
+    found = len(dirty) + len(lost)
+    if not found and (not len(reads) or not facts.complete):
+        return Check(name=NAME, value=Value.UNKNOWN, summary=summary)
+    summary += f"; {counted(len(dirty), 'read')} of uncommitted writes, {counted(len(lost), 'prohibited lost update')}"
+    witnesses = (*shown(lost, lambda place: witness_of(facts, place)), *shown(dirty, lambda at: _witness(columns, at)))
+    return judged(NAME, found, summary, witnesses[:10])
+
+
+def _prohibits_lost_updates(columns: Columns) -> bool:
+    return columns.meta.isolation in _PROHIBITING and columns.meta.strategy != _READS_OUTSIDE
+
+
+def _looked_at(facts: Facts, reads: Ints) -> str:
+    text = f"{counted(len(reads), 'read')} of others' writes looked at" if len(reads) else "no reads recorded"
+    if not facts.complete:
+        text += ", but not everything was gathered"
+    permitted = int(facts.reads.stale.sum())
+    if permitted and not _prohibits_lost_updates(facts.columns):
+        outside = facts.columns.meta.strategy == _READS_OUTSIDE
+        why = "their reads were outside the transaction" if outside else "the level permits them"
+        text += f"; {counted(permitted, 'lost update')} not held against it: {why}"
+    return text
+
+
+def _foreign_reads(columns: Columns) -> Ints:
+    """Reads that saw another attempt's write; an attempt may see its own before it commits."""
+    accesses, attempts = columns.accesses, columns.attempts
+    own = at(attempts.token, accesses.attempt) == accesses.writer
+    return np.flatnonzero(~accesses.write & (accesses.seq > 0) & (accesses.writer != NONE) & ~own)
+
+
+def _dirty(columns: Columns, reads: Ints) -> Ints:
+    """Reads of a seq that no committed effect of that writer installed (Adya 1999, G1a)."""
+    accesses, effects = columns.accesses, columns.effects
+    place = search(effects.row, effects.seq, accesses.row[reads], accesses.seq[reads])
+    place = np.minimum(place, len(effects.row) - 1)
+    if not len(effects.row):
+        return reads
+    same = (effects.row[place] == accesses.row[reads]) & (effects.seq[place] == accesses.seq[reads])
+    uncommitted: Ints = reads[~(same & (effects.token[place] == accesses.writer[reads]))]
+    return uncommitted
+
+
+def _witness(columns: Columns, access: int) -> Witness:
+    accesses = columns.accesses
+    reader, row = int(accesses.attempt[access]), columns.rows.name(int(accesses.row[access]))
+    sentence = (
+        f"A read {row} at seq {accesses.seq[access]}, written by token {accesses.writer[access]}, but no such write was"
+        f" ever committed. A is {attempt(columns, reader)}."
+    )
+    tokens = (int(columns.attempts.token[reader]),) if reader >= 0 else ()
+    return Witness(anomaly="aborted-read", sentence=sentence, attempts=tokens, row=row)

@@ -1,0 +1,55 @@
+"""Users with credits: deduct, grant, transfer; never below zero, and nothing is made or lost on the way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def touches(kind: str, params: dict[str, Any]) -> tuple[str, ...]:
+    """The user; both users of a transfer."""
+    if kind == "transfer":
+        return str(params["source"]), str(params["target"])
+    return (str(params["user"]),)
+
+
+def change(kind: str, params: dict[str, Any], key: str, before: dict[str, Any]) -> dict[str, Any] | None:
+    """The user with more or fewer credits; every other column as it was."""
+    if key not in touches(kind, params):
+        return None
+    amount = params["amount"]
+    takes = kind == "deduct" or (kind == "transfer" and key == str(params["source"]))
+    return {**before, "credits": before["credits"] + (-amount if takes else amount)}
+
+
+def level(state: dict[str, Any]) -> int:
+    """Credits."""
+    return int(state["credits"])
+
+
+def demand(kind: str, params: dict[str, Any]) -> tuple[str, int] | None:
+    """A deduction or transfer needs its amount; a grant needs nothing."""
+    if kind == "grant":
+        return None
+    return touches(kind, params)[0], params["amount"]
+
+
+def fault(state: dict[str, Any]) -> str | None:
+    """Credits are a whole number of 0 or more."""
+    amount = state.get("credits")
+    if not isinstance(amount, int) or isinstance(amount, bool):
+        return "credits are no whole number"
+    return "credits are below zero" if amount < 0 else None
+
+
+def flow(kind: str, params: dict[str, Any]) -> int:
+    """A grant adds to the sum of all credits, a deduction takes from it, a transfer does neither."""
+    signs = {"grant": 1, "deduct": -1}
+    return int(signs.get(kind, 0) * params["amount"])
+
+
+def words(kind: str, params: dict[str, Any]) -> str:
+    """The operation as people say it."""
+    amount = params["amount"]
+    if kind == "transfer":
+        return f"transfer {amount} from users/{params['source']} to users/{params['target']}"
+    return f"{kind} {amount} {'to' if kind == 'grant' else 'from'} users/{params['user']}"
