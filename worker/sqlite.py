@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler, SQLiteIdentifierPreparer
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 from worker.contract import DUPLICATE, Isolation, Reason
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from sqlalchemy.sql.expression import ClauseElement
+    from sqlalchemy.sql.schema import HasSchemaAttr
     from sqlalchemy.sql.selectable import GenerativeSelect
 
     from worker.link import Begin
@@ -54,10 +55,22 @@ class _Compiler(SQLiteCompiler):
         raise Inexpressible("SQLite has no row locks: SELECT ... FOR UPDATE can't run there")
 
 
+def _nowhere(_object: HasSchemaAttr, /) -> str:
+    """Say that a table has no schema."""
+    return ""
+
+
+class _Preparer(SQLiteIdentifierPreparer):
+    """Names tables without their schema: a group's schema is its file."""
+
+    schema_for_object = staticmethod(_nowhere)
+
+
 class _Dialect(SQLiteDialect_pysqlite):
     """Named parameters, as sqlite3 takes them from a mapping."""
 
     statement_compiler = _Compiler
+    preparer = _Preparer
     supports_statement_cache = True
 
 

@@ -1,0 +1,395 @@
+"""Eager mode: a group's operations through the same Celery task, in one process, on SQLite.
+
+Logical workers take messages from a queue in the process and are switched at statement boundaries, so
+that they race as real ones do.  Time is virtual: same profile, same history.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import platform
+import sqlite3
+import time
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import celery
+import msgspec
+import numpy as np
+from celery.signals import task_prerun
+
+from orchestrator import gather
+from orchestrator.errors import UsageError
+from orchestrator.explorer.clock import VirtualClock
+from orchestrator.explorer.hub import Hub
+from orchestrator.explorer.random_walk import RandomWalk
+from orchestrator.groups import EAGER_STRATEGIES
+from orchestrator.history.files import Writer, read
+from orchestrator.history.model import TABLES, Meta
+from orchestrator.plan import digest, plan
+from orchestrator.progress import Progress
+from orchestrator.publish import messages
+from orchestrator.race import End
+from orchestrator.schema import sqlite as schema
+from worker import runtime, tasks
+from worker.contract import COUNTER_BITS, TASK, ClockLine, ProcessLine, Settings, Via
+from worker.scenarios import SCENARIOS
+from worker.sqlite import Hooks, SqliteLink, connect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from orchestrator.explorer.scheduler import Scheduler, Step
+    from orchestrator.groups import Group
+    from orchestrator.history.model import History
+    from orchestrator.profile import Profile
+    from orchestrator.progress import Counts
+    from orchestrator.publish import Message
+    from worker.contract import Line
+
+    #: Hears, now and then, of operations published, what became of them, and seconds.
+    Tell = Callable[[int, Counts, float], None]
+
+#: The rung, and what it can't show, for the verdict.
+RUNG: Final = (
+    "eager: one process, SQLite in WAL mode; it can't show row locks, deadlocks between rows, several processes or "
+    "hosts, redelivery by a broker, lost connections, or REPEATABLE READ as PostgreSQL has it"
+)
+
+#: The one process's number, the same in every run so that tokens are too.
+_PROCESS: Final = 1
+#: Seconds between two looks at the wall clock's consequences: live view and timeout.
+_TICK: Final = 0.1
+#: Rows of a table held at a time.
+_PIECE: Final = 10_000
+
+
+def run_group(  # noqa: PLR0913 - the last four have defaults that suit a plain run
+    profile: Profile,
+    group: Group,
+    folder: Path,
+    *,
+    run: str = "eager",
+    tell: Tell = lambda _published, _counts, _seconds: None,
+    stopped: Callable[[], bool] = lambda: False,
+    scheduler: Scheduler | None = None,
+) -> History:
+    """Race one group and write its history into its folder; nothing else is left behind, however it ends.
+
+    Where `stopped` says so, or on Ctrl-C, what was gathered so far is the history.
+    """
+    _check(group)
+    with ExitStack() as stack:
+        writer = stack.enter_context(Writer(folder))
+        path = Path(stack.enter_context(TemporaryDirectory(prefix="rowrace-"))) / "race.db"
+        control = stack.enter_context(closing(connect(path)))
+        _prepare(control, profile, group)
+        race = _Race(profile, group, run, path, Progress(profile.operations, partial(gather.columns, writer)))
+        with closing(race.process):  # what is left open is rolled back, so nothing can take effect any more
+            ending = race.run(scheduler or RandomWalk(profile.seed), tell, stopped)
+        race.progress.finish(dict.fromkeys(race.progress.backends(), True))
+        gather.operations(writer, plan(profile, group.scenario), race.queue.confirmed)
+        _gather(control, group, writer)
+        writer.meta(_meta(profile, group, run, ending))
+    return read(folder)
+
+
+def _check(group: Group) -> None:
+    """Refuse by name what SQLite can't express."""
+    if group.strategy not in EAGER_STRATEGIES:
+        raise UsageError(
+            f"Strategy {group.strategy} can't run in eager mode: SQLite has neither row locks nor advisory locks; "
+            f"it can express {', '.join(EAGER_STRATEGIES)}."
+        )
+
+
+class Delivery(NamedTuple):
+    """A message on its way to a logical worker; the earliest is the least."""
+
+    due_ns: int
+    number: int
+    id: str
+    kwargs: dict[str, Any]
+    #: Retries before this one.
+    retries: int
+
+
+class Queue:
+    """The broker's part: the plan's messages in order, and retries once they are due."""
+
+    def __init__(self, stream: Iterable[Message], planned: int, hub: Hub, clock: VirtualClock) -> None:
+        #: Per operation: it was published, which here is when its message is taken.
+        self.confirmed: NDArray[np.bool_] = np.zeros(planned, dtype=np.bool_)
+        self.published = 0
+        self._stream = iter(stream)
+        self._hub = hub
+        self._clock = clock
+        self._again: list[Delivery] = []
+        self._numbers = count()
+
+    def take(self) -> Delivery | None:
+        """Give a retry that is due, else the plan's next message, else wait for the next retry; None: nothing left."""
+        if self._again and self._again[0].due_ns <= self._clock.read():
+            return heapq.heappop(self._again)
+        if message := next(self._stream, None):
+            self.confirmed[message.first : message.end] = True
+            self.published += message.end - message.first
+            return Delivery(0, next(self._numbers), message.id, msgspec.json.decode(message.body)[1], 0)
+        if not self._again:
+            return None
+        self._clock.reach(self._again[0].due_ns)
+        return heapq.heappop(self._again)
+
+    def put(self, *, kwargs: dict[str, Any], task_id: str, countdown: float, retries: int, **_options: object) -> None:
+        """Take a message that the task publishes for its own retry, as `apply_async` would."""
+        self._hub.switch("retry", task_id)
+        due = self._clock.read() + _nanoseconds(countdown)
+        wire = msgspec.json.decode(msgspec.json.encode(kwargs))
+        heapq.heappush(self._again, Delivery(due, next(self._numbers), task_id, wire, retries))
+
+
+class LogicalProcess:
+    """The worker's runtime here: its slots are the hub's workers, a connection each, on the virtual clock."""
+
+    def __init__(self, path: Path, hub: Hub, clock: VirtualClock, progress: Progress) -> None:
+        self._path = path
+        self._hub = hub
+        self._clock = clock
+        self._progress = progress
+        self._encoder = msgspec.json.Encoder()
+        self._counter = count(1)
+        self._open: dict[int, tuple[sqlite3.Connection, SqliteLink]] = {}
+        self._hooks = Hooks(hub.switch, hub.block, count(1).__next__, lambda: clock.read() // 1_000)
+
+    def connect(self) -> SqliteLink:
+        """Give the slot its own connection."""
+        slot = self.slot()
+        if slot not in self._open:
+            connection = connect(self._path)
+            self._open[slot] = connection, SqliteLink(connection, self._hooks)
+        return self._open[slot][1]
+
+    def journal(self, schema: str) -> LogicalProcess:  # noqa: ARG002 - one group at a time
+        """Keep the journal itself."""
+        return self
+
+    def write(self, line: Line) -> None:
+        """Hand a line on, as the orchestrator would read it from the journal's table."""
+        self._progress.feed("eager", self._encoder.encode(line) + b"\n")
+
+    def tend(self, link: object, schema: str) -> None:
+        """Do nothing: the process's clock is the database's."""
+
+    def token(self) -> int:
+        """Number attempts in the order of the schedule."""
+        return _PROCESS << COUNTER_BITS | next(self._counter)
+
+    def slot(self) -> int:
+        """Name the logical worker that runs."""
+        return self._hub.current or 0
+
+    def now(self) -> int:
+        """Read the virtual clock."""
+        return self._clock.read()
+
+    def pause(self, seconds: float) -> None:
+        """Let others run; when this worker is chosen again, the time has passed."""
+        due = self._clock.read() + _nanoseconds(seconds)
+        self._hub.switch("pause")
+        self._clock.reach(due)
+
+    def introduce(self) -> None:
+        """Write the lines that every journal begins with; there is one clock, so its offset is none."""
+        self.write(ProcessLine(_PROCESS, "eager", platform.node(), os.getpid(), "greenlets"))
+        self.write(ClockLine(self._clock.read(), 0, 0))
+
+    def close(self) -> None:
+        """Close every connection, which rolls back what is open."""
+        while self._open:
+            self._open.popitem()[1][0].close()
+
+
+class Ending(NamedTuple):
+    """Why a race ended, and how long it took by the wall clock."""
+
+    why: End
+    seconds: float
+
+
+class _Stopped(Exception):
+    """The run ends before its operations do."""
+
+    def __init__(self, why: End) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class _Race:
+    """One group's race: hub, clock, queue and runtime; one call of `run`, and the scheduler of its own hub."""
+
+    def __init__(self, profile: Profile, group: Group, run: str, path: Path, progress: Progress) -> None:
+        self.progress = progress
+        self._profile = profile
+        self._hub, clock = Hub(self), VirtualClock()
+        self.process = LogicalProcess(path, self._hub, clock, progress)
+        stream = messages(
+            _settings(profile, group, run), f"{run}.{group.number}", plan(profile, group.scenario), profile.per_message
+        )
+        self.queue = Queue(stream, profile.operations, self._hub, clock)
+        self._policy: Scheduler
+        self._look: Callable[[], None]
+
+    def run(self, policy: Scheduler, tell: Tell, stopped: Callable[[], bool]) -> Ending:
+        """Race to the end, or until told to stop."""
+        began = time.monotonic()
+        self._policy, self._look = policy, self._watching(began, tell, stopped)
+        why = End.SETTLED
+        try:
+            with runtime.install(self.process), _delivered_by(self.queue, self._profile.retry.via) as deliver:
+                self.process.introduce()
+                workers = self._profile.nodes * self._profile.concurrency
+                self._hub.run([partial(self._work, deliver)] * workers)
+        except _Stopped as stop:
+            why = stop.why
+        except KeyboardInterrupt:
+            why = End.INTERRUPTED
+        seconds = time.monotonic() - began
+        tell(self.queue.published, self.progress.counts(), seconds)
+        return Ending(why, seconds)
+
+    def choose(self, ready: Sequence[int], step: Step) -> int:
+        """Look whether to go on, and let the policy choose."""
+        self._look()
+        return self._policy.choose(ready, step)
+
+    def _work(self, deliver: Callable[[Delivery], None]) -> None:
+        """Work as a worker's slot does: a message, its task, its acknowledgement, until none is left."""
+        while True:
+            self._hub.switch("dequeue")
+            delivery = self.queue.take()
+            if delivery is None:
+                return
+            deliver(delivery)
+            self._hub.switch("acknowledge", delivery.id)
+
+    def _watching(self, began: float, tell: Tell, stopped: Callable[[], bool]) -> Callable[[], None]:
+        """Make the look at the outside world that every step begins with."""
+        told = began
+
+        def look() -> None:
+            nonlocal told
+            if stopped():
+                raise _Stopped(End.INTERRUPTED)
+            now = time.monotonic()
+            if now - told >= _TICK:
+                told = now
+                tell(self.queue.published, self.progress.counts(), now - began)
+                if now - began > self._profile.timeout:
+                    raise _Stopped(End.TIMEOUT)
+
+        return look
+
+
+@contextmanager
+def _delivered_by(queue: Queue, via: Via) -> Iterator[Callable[[Delivery], None]]:
+    """Give what runs a delivery through the Celery task; what the task publishes again comes back by the queue."""
+    task: Any = tasks.app.tasks[TASK]  # its stubs know neither `apply`'s options nor instance attributes
+
+    def deliver(delivery: Delivery) -> None:
+        task.apply(kwargs=delivery.kwargs, task_id=delivery.id, retries=delivery.retries, throw=True)
+
+    def lift(**_signal: object) -> None:
+        """Celery would run an eager task's retry on the spot, without its countdown; here there is a queue."""
+        task.request.is_eager = False
+
+    if via is Via.CELERY:
+        task_prerun.connect(lift, sender=task, weak=False)
+        task.apply_async = queue.put
+    try:
+        yield deliver
+    finally:
+        task_prerun.disconnect(lift, sender=task)
+        task.__dict__.pop("apply_async", None)
+
+
+def _settings(profile: Profile, group: Group, run: str) -> Settings:
+    return Settings(
+        run=run,
+        schema=f"rowrace_{run}_{group.number}",
+        scenario=group.scenario,
+        strategy=group.strategy,
+        isolation=group.isolation,
+        retry=profile.retry,
+        think_ms=(profile.think.min_ms, profile.think.max_ms),
+        lock_timeout_ms=profile.lock_timeout_ms,
+        recording=profile.recording,
+        seed=profile.seed,
+    )
+
+
+def _nanoseconds(seconds: float) -> int:
+    return round(seconds * 1_000_000_000)
+
+
+def _prepare(connection: sqlite3.Connection, profile: Profile, group: Group) -> None:
+    """Create the group's tables, and keep the rows as they stand before the first operation."""
+    model = SCENARIOS[group.scenario]
+    schema.create(
+        connection, group.scenario, profile.rows, idempotency=profile.idempotency, recording=profile.recording
+    )
+    connection.execute(
+        f"CREATE TABLE initial AS SELECT id, {schema.value(model)} AS value, version FROM {model.relation}"  # noqa: S608 - the scenario's own names
+    )
+
+
+def _gather(connection: sqlite3.Connection, group: Group, writer: Writer) -> None:
+    """Write effects and rows down."""
+    model = SCENARIOS[group.scenario]
+    final = schema.value(model, "f.")
+    queries = {
+        "effects": "SELECT * FROM effects ORDER BY relation, key, seq",
+        "rows": f"SELECT '{model.relation}', CAST(i.id AS TEXT), i.value, i.version,"  # noqa: S608 - as above
+        f" iif(f.id IS NULL, NULL, {final}), f.version, f.seq, f.writer"
+        f" FROM initial i LEFT JOIN {model.relation} f USING (id) ORDER BY i.id",
+    }
+    for table, query in queries.items():
+        cursor = connection.execute(query)
+        while piece := cursor.fetchmany(_PIECE):
+            names = TABLES[table].names
+            gather.columns(writer, table, dict(zip(names, map(list, zip(*piece, strict=True)), strict=True)))
+
+
+def _meta(profile: Profile, group: Group, run: str, ending: Ending) -> Meta:
+    overlaps = profile.gates.min_overlaps
+    return Meta(
+        run=run,
+        scenario=group.scenario,
+        strategy=group.strategy,
+        isolation=group.isolation.value,
+        mode="eager",
+        rung=RUNG,
+        planned=profile.operations,
+        plan_digest=digest(profile, group.scenario),
+        idempotency=profile.idempotency,
+        recording=profile.recording,
+        drained=ending.why is End.SETTLED,
+        interrupted=ending.why is End.INTERRUPTED,
+        timed_out=ending.why is End.TIMEOUT,
+        min_overlaps=1 if overlaps is None else overlaps,
+        min_done=profile.gates.min_done,
+        seconds=ending.seconds,
+        name=group.name,
+        versions={
+            "sqlite": sqlite3.sqlite_version,
+            "celery": celery.__version__,
+            "python": platform.python_version(),
+        },
+        profile=msgspec.to_builtins(profile),
+    )
