@@ -62,6 +62,8 @@ def test_compose_services_exist(command: Command) -> None:
     scaled = [after.partition("=")[0] for word, after in pairwise(command.argv) if word == "--scale"]
     from_exit = [after for word, after in pairwise(command.argv) if word == "--exit-code-from"]
     assert set() == {*scaled, *from_exit, *_plain(command)} - names
+    inner = command.argv[command.argv.index("rowrace") :] if "rowrace" in command.argv else ()
+    assert [] == _unknown_flags(list(inner))
 
 
 @pytest.mark.parametrize("command", of("cp"), ids=str)
