@@ -37,7 +37,7 @@ _FAULTS: Final = (
     ("shutting down", "it is shutting down", "start it again"),
     ("does not support ssl", "it doesn't speak TLS", "correct sslmode in {variable}"),
     ("wrong_version_number|wrong version number", "it doesn't speak TLS", "use redis:// in {variable}"),
-    ("noauth|authentication required", "it asks for a password (NOAUTH)", "add one to {variable}"),
+    ("noauth|authentication required|hello must be called", "it asks for a password (NOAUTH)", "add one to {variable}"),
     ("without any password", "it has no password, and one was given", "take it out of {variable}"),
     ("invalid username-password|wrongpass", "it refuses the password", "correct {variable}"),
     ("db index is out of range", "it has no database {path}", "correct {variable}"),
