@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 import psutil
+import psycopg
 
 import worker
 from orchestrator.errors import ServiceError
 from orchestrator.profile import Pool, Workers
 from orchestrator.services.process import Spawn, deferred_signals, spawn, stop
 from orchestrator.services.rights import Account, Rights
+from worker.shipper import ship_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,8 +54,8 @@ class Fleet(Protocol):
     hosts: int
     processes: int
 
-    def dead(self) -> list[str]:
-        """Name the nodes that have ended since the last call."""
+    def missing(self) -> list[str]:
+        """Look for nodes that have ended, save their journals, and say what could not be saved."""
 
     def none_left(self) -> bool:
         """Say whether no node can take a message any more."""
@@ -74,7 +76,7 @@ class _External:
     def __init__(self, profile: Profile) -> None:
         self.nodes, self.hosts, self.processes = profile.nodes, profile.hosts, profile.nodes
 
-    def dead(self) -> list[str]:
+    def missing(self) -> list[str]:
         return []
 
     def none_left(self) -> bool:
@@ -103,16 +105,23 @@ def _external(profile: Profile, broker: Broker) -> Iterator[Fleet]:
 
 
 class _Spawned:
-    def __init__(self, profile: Profile, servers: list[Server]) -> None:
+    def __init__(self, profile: Profile, place: Place, servers: list[Server]) -> None:
         self.nodes, self.hosts = profile.nodes, 1
         self.processes = profile.nodes * (profile.concurrency if profile.pool is Pool.PREFORK else 1)
+        self._place = place
         self._servers = servers
         self._told: set[str] = set()
 
-    def dead(self) -> list[str]:
+    def missing(self) -> list[str]:
         found = [each.name for each in self._servers if each.name not in self._told and not each.lives()]
+        if not found:
+            return []
         self._told.update(found)
-        return found
+        try:
+            ship_all(self._place.journals, lambda: psycopg.connect(self._place.database_url, autocommit=True))
+        except (psycopg.Error, OSError) as error:
+            return [f"journals: what {', '.join(found)} did not ship could not be saved ({type(error).__name__})"]
+        return []
 
     def none_left(self) -> bool:
         return not any(each.lives() for each in self._servers)
@@ -126,18 +135,16 @@ def _spawned(profile: Profile, broker: Broker, place: Place) -> Iterator[Fleet]:
             with deferred_signals():
                 servers.append(_node(profile, broker, place, f"node{number}"))
         _wait(servers, broker, place)
-        yield _Spawned(profile, servers)
+        yield _Spawned(profile, place, servers)
     finally:
         with deferred_signals():
             _end(servers)
 
 
 def _node(profile: Profile, broker: Broker, place: Place, name: str) -> Server:
-    journals = place.journals / name
-    journals.mkdir(parents=True, exist_ok=True)
     order = Spawn(
         argv=_command(profile, broker.queue, _address(place.run, name)),
-        env=_environment(profile, place, name, journals),
+        env=_environment(profile, place, name),
         log=place.logs / f"{name}.log",
         account=Account(Rights.SAME, os.geteuid(), os.getegid()),
         death_signal=signal.SIGQUIT,
@@ -160,7 +167,7 @@ def _command(profile: Profile, queue: str, address: str) -> tuple[str, ...]:
     )
 
 
-def _environment(profile: Profile, place: Place, name: str, journals: Path) -> dict[str, str]:
+def _environment(profile: Profile, place: Place, name: str) -> dict[str, str]:
     """Hand the node its credentials and settings, and the packages that we import ourselves."""
     home = str(Path(worker.__file__).resolve().parent.parent)
     return {
@@ -168,7 +175,7 @@ def _environment(profile: Profile, place: Place, name: str, journals: Path) -> d
         "PYTHONPATH": os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH", "")))),
         "ROWRACE_DATABASE_URL": place.database_url,
         "ROWRACE_BROKER_URL": place.broker_url,
-        "ROWRACE_JOURNAL_DIR": str(journals),
+        "ROWRACE_JOURNAL_DIR": str(place.journals),
         "ROWRACE_NODE": name,
         "ROWRACE_VISIBILITY_TIMEOUT": str(profile.visibility_timeout),
         "ROWRACE_PREFETCH": str(profile.prefetch),

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: noted always, raised only where nothing has been started that must be brought to an end."""
+"""Ctrl-C and SIGTERM: noted always, and raised only in blocks that are safe to leave half done."""
 
 from __future__ import annotations
 
@@ -20,25 +20,27 @@ class Interrupt:
     def __init__(self) -> None:
         self.asked = threading.Event()
         self.hurry = threading.Event()
-        self._quiet = 0
+        self._raising = False
 
     def handle(self, _number: int, _frame: FrameType | None) -> None:
-        """Note a signal; the first one ends the code that runs, unless that code looks for itself."""
+        """Note a signal; the first one ends a block that said it may."""
         if self.asked.is_set():
             self.hurry.set()
             return
         self.asked.set()
-        if not self._quiet:
+        if self._raising:
             raise KeyboardInterrupt
 
     @contextmanager
-    def noted(self) -> Iterator[None]:
-        """Raise nothing in this block: it looks at `asked` by itself, or must run to its end."""
-        self._quiet += 1
+    def raising(self) -> Iterator[None]:
+        """Let a signal end this block; what it has entered by then is left in order."""
+        if self.asked.is_set():
+            raise KeyboardInterrupt
+        self._raising = True
         try:
             yield
         finally:
-            self._quiet -= 1
+            self._raising = False
 
 
 @contextmanager

@@ -147,7 +147,7 @@ class Race:
         return End.DRAINED if time.monotonic() - self._idle_since >= grace else None
 
     def _broken(self, thread: threading.Thread, fleet: Fleet) -> bool:
-        self._gaps += [f"worker {name} ended in mid-run" for name in fleet.dead()]
+        self._gaps += fleet.missing()
         if not thread.is_alive() and self._publisher.error is not None:
             self._gaps.append(f"publishing failed ({type(self._publisher.error).__name__})")
             return True

@@ -45,6 +45,8 @@ class Key(NamedTuple):
     @property
     def flag(self) -> str:
         """The key as a flag; gates need no prefix."""
+        if self.path == ("strategies",):
+            return "--strategy"
         path = self.path[1:] if self.path[0] == "gates" else self.path
         return "--" + "-".join(path).replace("_", "-")
 
@@ -97,6 +99,13 @@ def allowed(kind: inspect.Type) -> str:
         noun = "an integer" if isinstance(kind, inspect.IntType) else "a number"
         return f"{noun} {_range(kind)}"
     return "text"
+
+
+def placeholder(kind: inspect.Type) -> str:
+    """Stand for a key's value in a flag's help."""
+    if isinstance(kind, inspect.EnumType):
+        return "|".join(each.value for each in kind.cls)
+    return "INTEGER" if isinstance(kind, inspect.IntType) else "NUMBER"
 
 
 def _is_enum(kind: inspect.Type) -> bool:

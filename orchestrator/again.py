@@ -1,0 +1,82 @@
+"""Judging again: a run's folder, or one group's, read back and verified, elsewhere and later."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from orchestrator.errors import UsageError
+from orchestrator.groups import Group, expected
+from orchestrator.history import files
+from orchestrator.profile import Expect, Profile
+from orchestrator.reports.findings import finding
+from orchestrator.reports.result import Exit, Report
+from orchestrator.verifier.verdict import Value, merge
+from worker.contract import Isolation
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from orchestrator.history.model import Meta
+    from orchestrator.reports.result import Finding
+
+_EXITS = {Value.VALID: Exit.AS_EXPECTED, Value.INVALID: Exit.NOT_AS_EXPECTED, Value.UNKNOWN: Exit.UNKNOWN}
+
+
+def again(path: Path) -> Report:
+    """Verify every group's history under a path."""
+    folders = _groups(path)
+    try:
+        metas = [files.read_meta(folder) for folder in folders]
+        findings = tuple(_finding(folder) for folder in folders)
+    except files.HistoryError as error:
+        raise UsageError(f"{error}.") from error
+    return Report(
+        run=metas[0].run,
+        folder=str(path),
+        rung=metas[0].rung,
+        findings=findings,
+        asked=len(folders),
+        interrupted=any(meta.interrupted for meta in metas),
+    )
+
+
+def exit_code(report: Report) -> Exit:
+    """Say VALID, INVALID or UNKNOWN as an exit code; what was expected has no say here."""
+    return _EXITS[merge(row.verdict for row in report.rows)]
+
+
+def _groups(path: Path) -> list[Path]:
+    if (path / files.META_FILE).is_file():
+        return [path]
+    if not path.is_dir():
+        raise UsageError(f"{path}: there is no such folder; give a run's folder, or a group's.")
+    found = [each.parent for each in path.glob(f"*/{files.META_FILE}")]
+    if not found:
+        raise UsageError(f"{path}: holds no group's history (no {files.META_FILE} in it or one folder below).")
+    return sorted(found, key=lambda each: int(number) if (number := each.name.partition("-")[0]).isdigit() else 0)
+
+
+def _finding(folder: Path) -> Finding:
+    history = files.read(folder)
+    return finding(_group(folder, history.meta), history, _profile(history.meta).gates, str(folder.parent))
+
+
+def _profile(meta: Meta) -> Profile:
+    try:
+        return msgspec.convert(meta.profile, Profile)
+    except msgspec.ValidationError:
+        return Profile()  # written by another version: its gates are not ours
+
+
+def _group(folder: Path, meta: Meta) -> Group:
+    number = folder.name.partition("-")[0]
+    level = Isolation(meta.isolation) if meta.isolation in set(Isolation) else Isolation.READ_COMMITTED
+    return Group(
+        number=int(number) if number.isdigit() else 1,
+        scenario=meta.scenario,
+        strategy=meta.strategy,
+        isolation=level,
+        expected=expected(Expect.TABLE, meta.strategy, level),
+    )

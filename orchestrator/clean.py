@@ -1,0 +1,78 @@
+"""Cleaning: schemas, queues and folders of runs that have ended or were abandoned; a living run's are left alone."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from typing import TYPE_CHECKING
+
+import msgspec
+import psycopg
+
+from orchestrator import schema
+from orchestrator.broker import Broker, leftovers
+from orchestrator.services import check
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+#: A run's folder has the name of its run, and its profile inside.
+_RUN = re.compile(r"[0-9]{12}[0-9a-f]{6}")
+
+
+class Leavings(msgspec.Struct, frozen=True, kw_only=True):
+    """What runs left behind."""
+
+    schemas: tuple[str, ...] = ()
+    #: Runs that have a queue on the broker, and no living orchestrator.
+    queues: tuple[str, ...] = ()
+    folders: tuple[Path, ...] = ()
+
+
+def find(database_url: str, broker_url: str, runs_dir: Path, *, folders: bool) -> Leavings:
+    """Look for what ended and abandoned runs left."""
+    check.database(database_url)
+    check.broker(broker_url)
+    with psycopg.connect(database_url, autocommit=True, application_name="rowrace") as connection:
+        schemas = schema.abandoned(connection)
+        queues = [run for run in leftovers(broker_url) if _free(database_url, run)]
+        found = [path for path in _folders(runs_dir) if _free(database_url, path.name)] if folders else []
+    return Leavings(schemas=tuple(schemas), queues=tuple(queues), folders=tuple(found))
+
+
+def remove(leavings: Leavings, database_url: str, broker_url: str) -> None:
+    """Remove what was found."""
+    with psycopg.connect(database_url, autocommit=True, application_name="rowrace") as connection:
+        for name in leavings.schemas:
+            schema.drop(connection, name)
+    for run in leavings.queues:
+        broker = Broker(broker_url, run)
+        broker.remove()
+        broker.close()
+    remove_folders(leavings)
+
+
+def folders_only(runs_dir: Path) -> Leavings:
+    """List runs' folders where there are no services that a living run could be asked after."""
+    return Leavings(folders=tuple(path for path in _folders(runs_dir) if (path / "run.json").is_file()))
+
+
+def remove_folders(leavings: Leavings) -> None:
+    """Remove the folders that were found."""
+    for folder in leavings.folders:
+        shutil.rmtree(folder)
+
+
+def _folders(runs_dir: Path) -> list[Path]:
+    if not runs_dir.is_dir():
+        return []
+    return sorted(
+        path for path in runs_dir.iterdir() if _RUN.fullmatch(path.name) and (path / "profile.toml").is_file()
+    )
+
+
+def _free(url: str, run: str) -> bool:
+    """Say whether no living orchestrator holds the run; asking holds it for a moment, in a session of its own."""
+    with psycopg.connect(url, autocommit=True) as session:
+        return schema.hold(session, run)

@@ -1,0 +1,56 @@
+"""`rowrace clean`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli.options import configured, runs_option, service_options
+from orchestrator.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from orchestrator.clean import Leavings
+
+
+@click.command(short_help="Remove what ended and abandoned runs left.")
+@service_options
+@runs_option
+@click.option("--folders", is_flag=True, help="Remove runs' folders too: profiles, histories, reports.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+def clean(
+    *, database_url: str | None, broker_url: str | None, runs_dir: Path | None, folders: bool, dry_run: bool
+) -> None:
+    """Remove schemas and queues of runs that ended or were abandoned; living runs are left alone."""
+    from orchestrator import clean as cleaning  # noqa: PLC0415 - heavy
+    from orchestrator.services import kept  # noqa: PLC0415 - only where it is needed
+
+    config = configured(database_url, broker_url, runs_dir)
+    up = kept.status(config.state_dir)
+    database, broker = config.database_url or (up and up.database_url), config.broker_url or (up and up.broker_url)
+    if database and broker:
+        found = cleaning.find(database, broker, config.runs_dir, folders=folders)
+        if not dry_run:
+            cleaning.remove(found, database, broker)
+    elif database or broker:
+        raise UsageError("Cleaning needs both the database's and the broker's URL.")
+    else:
+        # Embedded services take schemas and queues with them when they end.
+        found = cleaning.folders_only(config.runs_dir) if folders else cleaning.Leavings()
+        if not dry_run:
+            cleaning.remove_folders(found)
+    _tell(found, dry_run=dry_run)
+
+
+def _tell(found: Leavings, *, dry_run: bool) -> None:
+    verb = "Would remove" if dry_run else "Removed"
+    for schema in found.schemas:
+        click.echo(f"{verb} schema {schema}")
+    for run in found.queues:
+        click.echo(f"{verb} queue rowrace.{run}")
+    for folder in found.folders:
+        click.echo(f"{verb} folder {folder}")
+    if not (found.schemas or found.queues or found.folders):
+        click.echo("Nothing to remove.")

@@ -1,0 +1,92 @@
+"""A flag for every key of a profile, made from the profile's own types."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from orchestrator import toml
+from orchestrator.config import broker_url, database_url, load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from orchestrator.config import Config
+    from orchestrator.profile import Profile
+
+Command = TypeVar("Command", bound="Callable[..., Any]")
+
+#: Second names of flags.
+_ALSO = {"--strategy": ("--strategies",), "--nodes": ("--expect-nodes",), "--hosts": ("--expect-hosts",)}
+
+
+def profile_options(command: Command) -> Command:
+    """Give a command its scenarios, `--profile`, and a flag for each key."""
+    for key in reversed(toml.keys()):
+        if key.path != ("scenarios",):
+            command = _option(key)(command)
+    file = click.Path(exists=False, dir_okay=False, path_type=Path)
+    command = click.option("--profile", "file", type=file, help="Profile in TOML; flags override it.")(command)
+    return click.argument("scenarios", nargs=-1, metavar="[SCENARIO]...")(command)
+
+
+def _option(key: toml.Key) -> Callable[[Command], Command]:
+    name = "__".join(key.path)
+    if key.switch:
+        return click.option(f"{key.flag}/--no-{key.flag[2:]}", name, default=None, help=_help(key))
+    names = (key.flag, *_ALSO.get(key.flag, ()))
+    return click.option(*names, name, default=None, multiple=key.many, metavar=_metavar(key), help=_help(key))
+
+
+def _help(key: toml.Key) -> str:
+    default = ", ".join(key.default) if key.many else key.default
+    return key.help[:1].upper() + key.help[1:] + ("." if default is None else f" [default: {default}].")
+
+
+def _metavar(key: toml.Key) -> str:
+    return "A,B" if key.many else toml.placeholder(key.type)
+
+
+def profile_of(scenarios: tuple[str, ...], file: Path | None, flags: Mapping[str, Any]) -> Profile:
+    """Build the profile that arguments, file and flags give."""
+    given: dict[tuple[str, ...], Any] = {
+        tuple(name.split("__")): ",".join(value) if isinstance(value, tuple) else value
+        for name, value in flags.items()
+        if value is not None and value != ()
+    }
+    if scenarios:
+        given[("scenarios",)] = ",".join(scenarios)
+    return toml.build(file, given)
+
+
+def service_options(command: Command) -> Command:
+    """Give a command the flags that name services."""
+    command = click.option(
+        "--broker-url", metavar="URL", help="Redis or Valkey; default: ROWRACE_BROKER_URL, else kept or embedded."
+    )(command)
+    return click.option(
+        "--database-url", metavar="URL", help="PostgreSQL; default: ROWRACE_DATABASE_URL, else kept or embedded."
+    )(command)
+
+
+def runs_option(command: Command) -> Command:
+    """Give a command the flag that says where runs' folders are."""
+    folder = click.Path(file_okay=False, path_type=Path)
+    help_ = "Where runs' folders are; default: ROWRACE_RUNS_DIR, else rowrace-runs."
+    return click.option("--runs-dir", type=folder, metavar="DIR", help=help_)(command)
+
+
+def configured(database: str | None = None, broker: str | None = None, runs_dir: Path | None = None) -> Config:
+    """Take the environment's configuration, overridden by flags."""
+    import msgspec  # noqa: PLC0415 - only here
+
+    changes: dict[str, Any] = {}
+    if database is not None:
+        changes["database_url"] = database_url(database, "--database-url")
+    if broker is not None:
+        changes["broker_url"] = broker_url(broker, "--broker-url")
+    if runs_dir is not None:
+        changes["runs_dir"] = runs_dir
+    return msgspec.structs.replace(load(), **changes)

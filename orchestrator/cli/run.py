@@ -1,0 +1,59 @@
+"""`rowrace run`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orchestrator.cli.options import configured, profile_of, profile_options, runs_option, service_options
+
+if TYPE_CHECKING:
+    from orchestrator.reports.result import Report
+
+
+@click.command(short_help="Race tasks on rows and judge what survived.")
+@profile_options
+@service_options
+@runs_option
+@click.option("--keep", is_flag=True, help="Leave the groups' schemas in the database; `rowrace clean` removes them.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the table.")
+@click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="Write the result as JUnit XML too.")
+def run(
+    *,
+    scenarios: tuple[str, ...],
+    file: Path | None,
+    database_url: str | None,
+    broker_url: str | None,
+    runs_dir: Path | None,
+    keep: bool,
+    as_json: bool,
+    junit: Path | None,
+    **flags: Any,  # noqa: ANN401 - a flag per key of the profile, checked by `profile_of`
+) -> int:
+    """Race SCENARIO... (credits, config) and judge what survived; see `rowrace --help` for exit codes."""
+    profile = profile_of(scenarios, file, flags)
+    config = configured(database_url, broker_url, runs_dir)
+    from orchestrator.interrupt import interruptible  # noqa: PLC0415 - heavy, and wrong usage is told before
+    from orchestrator.reports.live import LiveView  # noqa: PLC0415 - as above
+    from orchestrator.run import run as race  # noqa: PLC0415 - as above
+
+    with interruptible() as interrupt, LiveView(sys.stderr) as watch:
+        report = race(profile, config, watch, interrupt, keep=keep)
+    _print(report, as_json=as_json, junit=junit)
+    return int(report.exit_code)
+
+
+def _print(report: Report, *, as_json: bool, junit: Path | None) -> None:
+    from orchestrator.reports import result, table  # noqa: PLC0415 - heavy
+    from orchestrator.reports.junit import write  # noqa: PLC0415 - as above
+
+    if junit is not None:
+        write(report, junit)
+    if as_json:
+        click.echo(json.dumps(result.as_json(report), indent=2))
+    else:
+        table.render(report, sys.stdout)

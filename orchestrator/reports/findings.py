@@ -1,0 +1,70 @@
+"""From a group's history to its finding: verdict, figures, gates."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from orchestrator.reports.figures import figures_of
+from orchestrator.reports.result import Finding, Row
+from orchestrator.verifier import Facts, judge, verify
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orchestrator.groups import Group
+    from orchestrator.history.model import History
+    from orchestrator.profile import Gates
+    from orchestrator.verifier import Verdict
+
+#: Figures that a row takes over as they are.
+_COUNTS: Final = (
+    *("operations", "ok", "fail", "info", "lost", "unpublished", "attempts", "conflict_rate", "give_ups", "refused"),
+    *("lost_updates", "overlaps"),
+)
+_TIMES: Final = ("p50_ms", "p95_ms", "p99_ms", "max_ms", "operations_per_s")
+
+
+def finding(group: Group, history: History, gates: Gates, folder: str) -> Finding:
+    """Verify a history, count it, and hold it to the gates."""
+    verdict, counted = _looked_at(history)
+    row = Row(
+        name=group.name,
+        scenario=group.scenario,
+        strategy=group.strategy,
+        isolation=group.isolation.value,
+        **counted,
+        verdict=verdict.value,
+        expected=group.expected,
+        run=folder,
+    )
+    return Finding(row=_gated(row, gates), verdict=verdict)
+
+
+def _looked_at(history: History) -> tuple[Verdict, dict[str, Any]]:
+    """Give verdict and figures, which share what is worked out; a history too broken to count still has a verdict."""
+    blank: dict[str, Any] = {**dict.fromkeys(_COUNTS, 0), **dict.fromkeys(_TIMES), "operations": history.meta.planned}
+    try:
+        facts = Facts(history)
+    except Exception:  # noqa: BLE001 - `verify` meets the same, and says so in its verdict
+        return verify(history), blank
+    verdict = judge(facts)
+    try:
+        counted = figures_of(facts, verdict)
+    except Exception:  # noqa: BLE001 - the check that met the same is UNKNOWN in the verdict
+        return verdict, blank
+    return verdict, {name: getattr(counted, name) for name in (*_COUNTS, *_TIMES)}
+
+
+def _gated(row: Row, gates: Gates) -> Row:
+    failed = tuple(_failed(gates, row))
+    return row if not failed else row.failing(failed)
+
+
+def _failed(gates: Gates, row: Row) -> Iterator[str]:
+    """Name the gates that do not hold."""
+    if gates.max_p99_ms is not None and (row.p99_ms or 0.0) > gates.max_p99_ms:
+        yield f"p99 latency is {row.p99_ms:.1f} ms, at most {gates.max_p99_ms:g} is allowed"
+    if gates.max_give_ups is not None and row.give_ups > gates.max_give_ups:
+        yield f"{row.give_ups} operations gave up, at most {gates.max_give_ups} may"
+    if gates.max_conflict_rate is not None and row.conflict_rate > gates.max_conflict_rate:
+        yield f"the conflict rate is {row.conflict_rate:.1%}, at most {gates.max_conflict_rate:.1%} is allowed"

@@ -1,0 +1,160 @@
+"""What a run found, as data: a row per group, and what the command ends with."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from orchestrator.reports.witness import first_witness
+from orchestrator.verifier.verdict import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from orchestrator.verifier.verdict import Verdict
+
+
+class Exit(IntEnum):
+    """What a command ends with."""
+
+    AS_EXPECTED = 0
+    #: A verdict is not the expected one, or a gate failed; also an unexpected error.
+    NOT_AS_EXPECTED = 1
+    USAGE = 2
+    UNKNOWN = 3
+    SERVICE = 4
+    INTERRUPTED = 130
+
+
+#: Which of several reasons is told, the first one first.
+PRECEDENCE = (
+    Exit.USAGE,
+    Exit.SERVICE,
+    Exit.INTERRUPTED,
+    Exit.NOT_AS_EXPECTED,
+    Exit.UNKNOWN,
+    Exit.AS_EXPECTED,
+)
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One group's figures and verdict."""
+
+    name: str
+    scenario: str
+    strategy: str
+    isolation: str
+    operations: int
+    ok: int
+    fail: int
+    info: int
+    #: Confirmed by the broker, and gone without a trace.
+    lost: int
+    unpublished: int
+    attempts: int
+    conflict_rate: float
+    give_ups: int
+    refused: int
+    lost_updates: int
+    overlaps: int
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    max_ms: float | None
+    operations_per_s: float | None
+    verdict: Value
+    expected: Value
+    #: The run's folder.
+    run: str
+    #: Gates that failed, one sentence each.
+    gates: tuple[str, ...] = ()
+
+    def failing(self, gates: tuple[str, ...]) -> Row:
+        """Give the row with the gates that failed."""
+        return msgspec.structs.replace(self, gates=gates)
+
+    @property
+    def remark(self) -> str | None:
+        """What is not as it should be, in a few words."""
+        if self.verdict is Value.UNKNOWN:
+            return "unknown"
+        if self.expected is Value.INVALID and self.verdict is Value.VALID:
+            return "control not provoked"
+        if self.verdict is not self.expected:
+            return "not as expected"
+        return "gate failed" if self.gates else None
+
+    @property
+    def exit(self) -> Exit:
+        """What this group alone makes the command end with."""
+        if self.gates or (self.verdict is Value.INVALID and self.expected is not Value.INVALID):
+            return Exit.NOT_AS_EXPECTED
+        if self.verdict is Value.UNKNOWN or self.verdict is not self.expected:
+            return Exit.UNKNOWN
+        return Exit.AS_EXPECTED
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """A row with the verdict behind it."""
+
+    row: Row
+    verdict: Verdict
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a run has to say."""
+
+    run: str
+    #: The run's folder.
+    folder: str
+    rung: str
+    findings: tuple[Finding, ...]
+    #: Groups that were asked for.
+    asked: int
+    interrupted: bool = False
+    #: What differs from a default run in a way that weakens what it shows, one sentence each.
+    notes: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The table's rows."""
+        return tuple(finding.row for finding in self.findings)
+
+    @property
+    def exit_code(self) -> Exit:
+        """What the command ends with."""
+        if self.interrupted:
+            return Exit.INTERRUPTED
+        return first(row.exit for row in self.rows) if self.findings else Exit.UNKNOWN
+
+
+def first(reasons: Iterable[Exit]) -> Exit:
+    """Choose the reason that is told."""
+    return min(reasons, key=PRECEDENCE.index, default=Exit.AS_EXPECTED)
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """Build the object that `--json` prints."""
+    return {
+        "run": report.folder,
+        "rung": report.rung,
+        "exit_code": int(report.exit_code),
+        "interrupted": report.interrupted,
+        "notes": list(report.notes),
+        "rows": [_row(finding) for finding in report.findings],
+    }
+
+
+def _row(finding: Finding) -> dict[str, Any]:
+    row: dict[str, Any] = msgspec.to_builtins(finding.row)
+    witness = first_witness(finding.verdict)
+    return {
+        **row,
+        "gates": list(finding.row.gates),
+        "remark": finding.row.remark,
+        "witness": witness.sentence if witness else None,
+        "isolation_kept": finding.verdict.isolation.value.value,
+        "not_checked": list(finding.verdict.not_checked),
+    }

@@ -1,0 +1,100 @@
+"""The run: its folder, its rung, its groups one after another, and the report."""
+
+from __future__ import annotations
+
+import secrets
+import time
+import traceback
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from orchestrator import ladder, toml
+from orchestrator.errors import OrchestratorError, UsageError
+from orchestrator.groups import groups
+from orchestrator.profile import Mode
+from orchestrator.reports import table
+from orchestrator.reports.result import Report, as_json
+from orchestrator.stage import Book, Stage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from orchestrator.config import Config
+    from orchestrator.interrupt import Interrupt
+    from orchestrator.profile import Profile
+    from orchestrator.race import Watch
+
+
+def new_run() -> str:
+    """Name a run: its time, and enough at random that two begun in the same second differ."""
+    return time.strftime("%y%m%d%H%M%S", time.gmtime()) + secrets.token_hex(3)
+
+
+def run(profile: Profile, config: Config, watch: Watch, interrupt: Interrupt, *, keep: bool = False) -> Report:
+    """Race every group and report; nothing is left running, whatever happens."""
+    mode = ladder.choose(profile.mode, config)
+    planned = groups(profile, eager=mode is Mode.EAGER)
+    name = new_run()
+    folder = (config.runs_dir / name).absolute()
+    stage = Stage(run=name, profile=profile, config=config, groups=planned, folder=folder, keep=keep)
+    _begin(stage)
+    book = Book(stage)
+    try:
+        _race(mode, stage, book, watch, interrupt)
+    except OrchestratorError:
+        raise
+    except KeyboardInterrupt:
+        interrupt.asked.set()
+    except Exception as error:
+        raise OrchestratorError(_unexpected(error, stage.logs)) from error
+    report = _report(stage, book, interrupted=interrupt.asked.is_set())
+    _write(report, folder)
+    return report
+
+
+def _begin(stage: Stage) -> None:
+    """Make the run's folder, for us alone: a history holds the rows' values."""
+    try:
+        stage.folder.parent.mkdir(parents=True, exist_ok=True)
+        stage.folder.mkdir(mode=0o700)
+        stage.logs.mkdir()
+        (stage.folder / "profile.toml").write_text(toml.dumps(stage.profile), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"The run's folder {stage.folder} can't be made: {error.strerror} (--runs-dir).") from error
+
+
+def _race(mode: Mode, stage: Stage, book: Book, watch: Watch, interrupt: Interrupt) -> None:
+    if mode is Mode.EAGER:
+        from orchestrator import eager_rung  # noqa: PLC0415 - each rung is heavy, and one is needed
+
+        eager_rung.race(stage, book, watch, interrupt)
+    else:
+        from orchestrator import distributed  # noqa: PLC0415 - as above
+
+        distributed.race(stage, book, watch, interrupt)
+
+
+def _report(stage: Stage, book: Book, *, interrupted: bool) -> Report:
+    return Report(
+        run=stage.run,
+        folder=str(stage.folder),
+        rung=book.rung,
+        findings=tuple(book.findings),
+        asked=len(stage.groups),
+        interrupted=interrupted,
+        notes=tuple(book.notes),
+    )
+
+
+def _write(report: Report, folder: Path) -> None:
+    text = msgspec.json.format(msgspec.json.encode(as_json(report)), indent=2)
+    (folder / "run.json").write_bytes(text + b"\n")
+    with (folder / "report.txt").open("w", encoding="utf-8") as stream:
+        table.render(report, stream)
+
+
+def _unexpected(error: Exception, logs: Path) -> str:
+    log = logs / "error.log"
+    log.write_text(traceback.format_exc(), encoding="utf-8")
+    return f"The run failed unexpectedly ({type(error).__name__}); the traceback is in {log}."

@@ -1,0 +1,51 @@
+"""What a rung is told of the run that it carries out, and the book in which it enters what it found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from orchestrator.history import files
+from orchestrator.reports.findings import finding
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from orchestrator.config import Config
+    from orchestrator.groups import Group
+    from orchestrator.profile import Profile
+    from orchestrator.reports.result import Finding
+
+
+class Stage(msgspec.Struct, frozen=True, kw_only=True):
+    """One run: what to race, and where."""
+
+    run: str
+    profile: Profile
+    config: Config
+    groups: tuple[Group, ...]
+    #: The run's folder, absolute.
+    folder: Path
+    #: Leave the groups' schemas in the database.
+    keep: bool = False
+
+    @property
+    def logs(self) -> Path:
+        """Where servers, nodes and the run itself write."""
+        return self.folder / "logs"
+
+
+class Book:
+    """What a run has found so far; still right when the run ends early."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self.rung = "no rung: it ended before a service was open"
+        self.notes: list[str] = []
+        self.findings: list[Finding] = []
+
+    def judge(self, group: Group) -> None:
+        """Verify the group's history, read back from its files, and enter the finding."""
+        history = files.read(self._stage.folder / group.name)
+        self.findings.append(finding(group, history, self._stage.profile.gates, str(self._stage.folder)))
