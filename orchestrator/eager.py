@@ -6,21 +6,17 @@ that they race as real ones do.  Time is virtual: same profile, same history.
 
 from __future__ import annotations
 
-import heapq
-import os
 import platform
 import sqlite3
 import time
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
-from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import celery
 import msgspec
-import numpy as np
 from celery.signals import task_prerun
 
 from orchestrator import gather
@@ -31,28 +27,26 @@ from orchestrator.explorer.random_walk import RandomWalk
 from orchestrator.groups import EAGER_STRATEGIES
 from orchestrator.history.files import Writer, read
 from orchestrator.history.model import TABLES, Meta
+from orchestrator.logical import LogicalProcess, Queue
 from orchestrator.plan import digest, plan
 from orchestrator.progress import Progress
 from orchestrator.publish import messages
 from orchestrator.race import End
 from orchestrator.schema import sqlite as schema
 from worker import runtime, tasks
-from worker.contract import COUNTER_BITS, TASK, ClockLine, ProcessLine, Settings, Via
+from worker.contract import Settings, Via
 from worker.scenarios import SCENARIOS
-from worker.sqlite import Hooks, SqliteLink, connect
+from worker.sqlite import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-
-    from numpy.typing import NDArray
+    from collections.abc import Callable, Iterator, Sequence
 
     from orchestrator.explorer.scheduler import Scheduler, Step
     from orchestrator.groups import Group
     from orchestrator.history.model import History
+    from orchestrator.logical import Delivery
     from orchestrator.profile import Profile
     from orchestrator.progress import Counts
-    from orchestrator.publish import Message
-    from worker.contract import Line
 
     #: Hears, now and then, of operations published, what became of them, and seconds.
     Tell = Callable[[int, Counts, float], None]
@@ -63,15 +57,13 @@ RUNG: Final = (
     "hosts, redelivery by a broker, lost connections, or REPEATABLE READ as PostgreSQL has it"
 )
 
-#: The one process's number, the same in every run so that tokens are too.
-_PROCESS: Final = 1
 #: Seconds between two looks at the wall clock's consequences: live view and timeout.
 _TICK: Final = 0.1
 #: Rows of a table held at a time.
 _PIECE: Final = 10_000
 
 
-def run_group(  # noqa: PLR0913 - the last four have defaults that suit a plain run
+def run_group(
     profile: Profile,
     group: Group,
     folder: Path,
@@ -108,112 +100,6 @@ def _check(group: Group) -> None:
             f"Strategy {group.strategy} can't run in eager mode: SQLite has neither row locks nor advisory locks; "
             f"it can express {', '.join(EAGER_STRATEGIES)}."
         )
-
-
-class Delivery(NamedTuple):
-    """A message on its way to a logical worker; the earliest is the least."""
-
-    due_ns: int
-    number: int
-    id: str
-    kwargs: dict[str, Any]
-    #: Retries before this one.
-    retries: int
-
-
-class Queue:
-    """The broker's part: the plan's messages in order, and retries once they are due."""
-
-    def __init__(self, stream: Iterable[Message], planned: int, hub: Hub, clock: VirtualClock) -> None:
-        #: Per operation: it was published, which here is when its message is taken.
-        self.confirmed: NDArray[np.bool_] = np.zeros(planned, dtype=np.bool_)
-        self.published = 0
-        self._stream = iter(stream)
-        self._hub = hub
-        self._clock = clock
-        self._again: list[Delivery] = []
-        self._numbers = count()
-
-    def take(self) -> Delivery | None:
-        """Give a retry that is due, else the plan's next message, else wait for the next retry; None: nothing left."""
-        if self._again and self._again[0].due_ns <= self._clock.read():
-            return heapq.heappop(self._again)
-        if message := next(self._stream, None):
-            self.confirmed[message.first : message.end] = True
-            self.published += message.end - message.first
-            return Delivery(0, next(self._numbers), message.id, msgspec.json.decode(message.body)[1], 0)
-        if not self._again:
-            return None
-        self._clock.reach(self._again[0].due_ns)
-        return heapq.heappop(self._again)
-
-    def put(self, *, kwargs: dict[str, Any], task_id: str, countdown: float, retries: int, **_options: object) -> None:
-        """Take a message that the task publishes for its own retry, as `apply_async` would."""
-        self._hub.switch("retry", task_id)
-        due = self._clock.read() + _nanoseconds(countdown)
-        wire = msgspec.json.decode(msgspec.json.encode(kwargs))
-        heapq.heappush(self._again, Delivery(due, next(self._numbers), task_id, wire, retries))
-
-
-class LogicalProcess:
-    """The worker's runtime here: its slots are the hub's workers, a connection each, on the virtual clock."""
-
-    def __init__(self, path: Path, hub: Hub, clock: VirtualClock, progress: Progress) -> None:
-        self._path = path
-        self._hub = hub
-        self._clock = clock
-        self._progress = progress
-        self._encoder = msgspec.json.Encoder()
-        self._counter = count(1)
-        self._open: dict[int, tuple[sqlite3.Connection, SqliteLink]] = {}
-        self._hooks = Hooks(hub.switch, hub.block, count(1).__next__, lambda: clock.read() // 1_000)
-
-    def connect(self) -> SqliteLink:
-        """Give the slot its own connection."""
-        slot = self.slot()
-        if slot not in self._open:
-            connection = connect(self._path)
-            self._open[slot] = connection, SqliteLink(connection, self._hooks)
-        return self._open[slot][1]
-
-    def journal(self, schema: str) -> LogicalProcess:  # noqa: ARG002 - one group at a time
-        """Keep the journal itself."""
-        return self
-
-    def write(self, line: Line) -> None:
-        """Hand a line on, as the orchestrator would read it from the journal's table."""
-        self._progress.feed("eager", self._encoder.encode(line) + b"\n")
-
-    def tend(self, link: object, schema: str) -> None:
-        """Do nothing: the process's clock is the database's."""
-
-    def token(self) -> int:
-        """Number attempts in the order of the schedule."""
-        return _PROCESS << COUNTER_BITS | next(self._counter)
-
-    def slot(self) -> int:
-        """Name the logical worker that runs."""
-        return self._hub.current or 0
-
-    def now(self) -> int:
-        """Read the virtual clock."""
-        return self._clock.read()
-
-    def pause(self, seconds: float) -> None:
-        """Let others run; when this worker is chosen again, the time has passed."""
-        due = self._clock.read() + _nanoseconds(seconds)
-        self._hub.switch("pause")
-        self._clock.reach(due)
-
-    def introduce(self) -> None:
-        """Write the lines that every journal begins with; there is one clock, so its offset is none."""
-        self.write(ProcessLine(_PROCESS, "eager", platform.node(), os.getpid(), "greenlets"))
-        self.write(ClockLine(self._clock.read(), 0, 0))
-
-    def close(self) -> None:
-        """Close every connection, which rolls back what is open."""
-        while self._open:
-            self._open.popitem()[1][0].close()
 
 
 class Ending(NamedTuple):
@@ -300,7 +186,9 @@ class _Race:
 @contextmanager
 def _delivered_by(queue: Queue, via: Via) -> Iterator[Callable[[Delivery], None]]:
     """Give what runs a delivery through the Celery task; what the task publishes again comes back by the queue."""
-    task: Any = tasks.app.tasks[TASK]  # its stubs know neither `apply`'s options nor instance attributes
+    task: Any = tasks.race.app.tasks[
+        tasks.race.name
+    ]  # the stubs know neither `apply`'s options nor an instance's attributes
 
     def deliver(delivery: Delivery) -> None:
         task.apply(kwargs=delivery.kwargs, task_id=delivery.id, retries=delivery.retries, throw=True)
@@ -334,10 +222,6 @@ def _settings(profile: Profile, group: Group, run: str) -> Settings:
     )
 
 
-def _nanoseconds(seconds: float) -> int:
-    return round(seconds * 1_000_000_000)
-
-
 def _prepare(connection: sqlite3.Connection, profile: Profile, group: Group) -> None:
     """Create the group's tables, and keep the rows as they stand before the first operation."""
     model = SCENARIOS[group.scenario]
@@ -356,7 +240,7 @@ def _gather(connection: sqlite3.Connection, group: Group, writer: Writer) -> Non
     queries = {
         "effects": "SELECT * FROM effects ORDER BY relation, key, seq",
         "rows": f"SELECT '{model.relation}', CAST(i.id AS TEXT), i.value, i.version,"  # noqa: S608 - as above
-        f" iif(f.id IS NULL, NULL, {final}), f.version, f.seq, f.writer"
+        f" CASE WHEN f.id IS NULL THEN NULL ELSE {final} END, f.version, f.seq, f.writer"
         f" FROM initial i LEFT JOIN {model.relation} f USING (id) ORDER BY i.id",
     }
     for table, query in queries.items():
