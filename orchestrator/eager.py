@@ -57,6 +57,14 @@ RUNG: Final = (
     "hosts, redelivery by a broker, lost connections, or REPEATABLE READ as PostgreSQL has it"
 )
 
+#: Why the other strategies can't run here.
+_BEYOND: Final = {
+    "naive-autocommit": "reads here are outside the transaction until its first write, so it would be naive once more",
+    "pessimistic": "SQLite has no row locks",
+    "advisory": "SQLite has no advisory locks",
+    "serializable": "SQLite's one snapshot level is not the SERIALIZABLE that this strategy trusts",
+}
+
 #: Seconds between two looks at the wall clock's consequences: live view and timeout.
 _TICK: Final = 0.1
 #: Rows of a table held at a time.
@@ -96,9 +104,10 @@ def run_group(
 def _check(group: Group) -> None:
     """Refuse by name what SQLite can't express."""
     if group.strategy not in EAGER_STRATEGIES:
+        why = _BEYOND.get(group.strategy, "it needs what SQLite hasn't got")
         raise UsageError(
-            f"Strategy {group.strategy} can't run in eager mode: SQLite has neither row locks nor advisory locks; "
-            f"it can express {', '.join(EAGER_STRATEGIES)}."
+            f"Strategy {group.strategy} can't run in eager mode, since {why}; "
+            f"SQLite can express {', '.join(EAGER_STRATEGIES)}."
         )
 
 
