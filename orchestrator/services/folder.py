@@ -38,8 +38,11 @@ class Marker(msgspec.Struct, frozen=True):
 
 def create() -> Path:
     """A fresh folder that only we may enter, in the system's temporary folder."""
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-    mark(folder, ())
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        mark(folder, ())
+    except OSError as error:
+        raise ServiceError(f"embedded services need a temporary folder to write in: {error}") from error
     return folder
 
 

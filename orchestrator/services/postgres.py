@@ -87,7 +87,6 @@ class Postgres(msgspec.Struct, frozen=True, kw_only=True):
         """How to start one of the installation's programs."""
         return Spawn(
             argv=(str(self.binaries.bin / name), *arguments),
-            env=self.binaries.environment(),
             log=self.log,
             account=self.account,
             death_signal=None if self.outlive else signal.SIGINT,

@@ -19,13 +19,16 @@ from orchestrator.errors import ServiceError
 from orchestrator.services import launch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from types import FrameType
 
     from orchestrator.services.rights import Account
 
 #: Pause between two looks at a process, seconds.
 TICK: Final = 0.01
+
+#: A server sees nothing of our environment: neither PG* variables nor passwords.
+_ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
 #: How long a server may take to end before the next, harder signal, seconds.
 _PATIENCE: Final = (15.0, 5.0, 5.0)
@@ -53,7 +56,6 @@ class Spawn(msgspec.Struct, frozen=True, kw_only=True):
     """How to start a server."""
 
     argv: tuple[str, ...]
-    env: dict[str, str]
     #: Receives stdout and stderr.
     log: Path
     account: Account
@@ -166,7 +168,7 @@ def _popen(order: Spawn, log: int, stdout: int | None = None) -> subprocess.Pope
         stdin=subprocess.DEVNULL,
         stdout=log if stdout is None else stdout,
         stderr=log,
-        env=_environment(order.env),
+        env=_ENVIRONMENT,
         cwd="/",
         start_new_session=True,
     )
@@ -178,11 +180,6 @@ def _detached(order: Spawn, log: int) -> int:
     if starter.returncode or not answer.strip():
         raise ServiceError(f"{order.argv[0]} can't be started: {order.log} says why")
     return int(answer)
-
-
-def _environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """A server sees nothing of our environment: neither PG* variables nor passwords."""
-    return {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC", **extra}
 
 
 def _signal(server: Server, number: int) -> None:

@@ -65,7 +65,6 @@ class Valkey(msgspec.Struct, frozen=True, kw_only=True):
         folders.write_private(conf, text.encode(), self.account)
         return Spawn(
             argv=(str(self.binary.path), str(conf)),
-            env={},
             log=self.log,
             account=self.account,
             death_signal=None if self.outlive else signal.SIGTERM,

@@ -105,8 +105,9 @@ def test_a_silent_service_is_given_up(silent_port: int, monkeypatch: pytest.Monk
             call(f"{scheme}://u:secret@127.0.0.1:{silent_port}/0")
 
 
-def test_each_others_ports(services: Services) -> None:
+def test_each_others_ports(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     """URLs mixed up are one sentence too."""
+    monkeypatch.setattr(check, "_TIMEOUT", 2)
     database, broker = urlsplit(services.database_url).port, urlsplit(services.broker_url).port
     with pytest.raises(ServiceError, match=r"\APostgreSQL at [^\n]+\Z"):
         check.database(f"postgresql://u:secret@127.0.0.1:{broker}/d")

@@ -16,8 +16,8 @@ import pytest
 import redis
 
 from orchestrator.errors import ServiceError
-from orchestrator.services import Embedding, PostgresSettings, boot, open_services
-from orchestrator.services.embedded import client_environment, postgres_bin
+from orchestrator.services import Embedding, Origin, PostgresSettings, boot, open_services, postgres_bin
+from orchestrator.services.binaries import BrokerBinary, PostgresBinaries, wheel_postgres, wheel_valkey
 from orchestrator.services.rights import Rights
 
 if TYPE_CHECKING:
@@ -90,6 +90,32 @@ def test_nothing_stays_and_nothing_is_open(rights: Rights, tmp_path: Path) -> No
     assert {path.name for path in (tmp_path / "logs").iterdir()} == {"postgresql.log", "valkey.log"}
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another account")
+def test_programs_in_roots_own_folders_are_copied(tmp_path: Path) -> None:
+    """An account that doesn't reach the programs gets copies, and no folder is opened up for it."""
+    (tmp_path / "pginstall").symlink_to(wheel_postgres().bin.parent)
+    (tmp_path / "valkey-server").symlink_to(wheel_valkey().path)
+    embedding = Embedding(
+        postgres=PostgresBinaries(tmp_path / "pginstall" / "bin"),
+        broker=BrokerBinary(tmp_path / "valkey-server"),
+        rights=Rights.DROP,
+    )
+    before = _modes(tmp_path)
+    with open_services(embedding=embedding) as opened:
+        assert (opened.database, opened.broker) == (Origin.EMBEDDED, Origin.EMBEDDED)
+    assert before == _modes(tmp_path)
+
+
+def test_an_unusable_log_folder_is_one_sentence(tmp_path: Path) -> None:
+    """What the system refuses is told without a traceback."""
+    (tmp_path / "logs").write_text("a file")
+    with (
+        pytest.raises(ServiceError, match=r"\Aembedded services can't be started: [^\n]+\Z"),
+        open_services(log_dir=tmp_path / "logs"),
+    ):
+        pytest.fail("it must not start")
+
+
 def test_an_exception_stops_them_too() -> None:
     """Whatever ends the block, the servers end with it."""
     children = set(psutil.Process().children())
@@ -125,10 +151,8 @@ def test_a_taken_port_is_tried_no_second_time(monkeypatch: pytest.MonkeyPatch, s
 
 
 def test_pgbench_runs() -> None:
-    """Benchmarks find pgbench beside the embedded server, with what it needs."""
-    done = subprocess.run(
-        [postgres_bin() / "pgbench", "--version"], env=client_environment(), check=True, capture_output=True, text=True
-    )
+    """Benchmarks find pgbench beside the embedded server."""
+    done = subprocess.run([postgres_bin() / "pgbench", "--version"], check=True, capture_output=True, text=True)
     assert done.stdout.startswith("pgbench (PostgreSQL)")
 
 

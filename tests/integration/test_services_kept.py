@@ -14,7 +14,7 @@ import pytest
 
 from orchestrator.errors import ServiceError
 from orchestrator.services import Embedding, Origin, PostgresSettings, kept, open_services
-from orchestrator.services.process import Birth
+from orchestrator.services.process import Birth, all_ended
 from orchestrator.services.rights import Rights
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def test_half_dead_services_are_started_afresh(state_dir: Path) -> None:
     """Where one server died, the other is stopped, and a new pair comes up."""
     first = kept.up(state_dir)
     os.kill(first.servers[0].birth.pid, signal.SIGKILL)
-    psutil.wait_procs([psutil.Process(first.servers[0].birth.pid)]) if first.servers[0].lives() else None
+    assert all_ended(first.servers[:1], patience=60)
     assert kept.status(state_dir) is None
     second = kept.up(state_dir)
     assert not any(server.lives() for server in first.servers)
