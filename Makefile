@@ -37,7 +37,7 @@ lint: $(READY) ## Check style, types and import rules
 	@$(BIN)/lint-imports
 
 bench: $(READY) ## Measure what benchmarks/README.md describes
-	@set -e; for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py; done
+	@set -e; for name in $(BENCHMARKS); do $(BIN)/python -m benchmarks.$$name; done
 
 lock: ## Choose new pins for requirements.lock (needs Python 3.11)
 	@$${PYTHON:-python3.11} .ci/lock.py

@@ -1,0 +1,87 @@
+"""(d) Publishing alone, nobody listening: rowrace's confirmed batches against plain `.delay()`."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import TYPE_CHECKING
+
+from benchmarks import races
+from benchmarks.baseline_app import app, noop
+from benchmarks.measure import alternate, options, report
+from orchestrator.broker import Broker
+from orchestrator.plan import plan
+from orchestrator.publish import Publisher, messages
+from orchestrator.services import open_services
+from worker.contract import Isolation, Settings
+
+if TYPE_CHECKING:
+    from orchestrator.profile import Profile
+    from orchestrator.services import Services
+
+
+def batches(services: Services, raced: Profile) -> float:
+    """Messages per second as a race publishes them, one operation in each."""
+    name = f"bench{secrets.token_hex(4)}"
+    broker = Broker(services.broker_url, name)
+    settings = Settings(
+        run=name,
+        schema=f"rowrace_{name}_1",
+        scenario="credits",
+        strategy="optimistic",
+        isolation=Isolation.READ_COMMITTED,
+        retry=raced.retry,
+        think_ms=(0, 0),
+        lock_timeout_ms=0,
+        recording=True,
+        seed=1,
+    )
+    try:
+        publisher = Publisher(broker, raced.operations, again=True)
+        publisher.settled = raced.operations  # nobody settles: publish without waiting
+        began = time.perf_counter()
+        publisher.run(messages(settings, name, plan(raced, "credits"), 1))
+        seconds = time.perf_counter() - began
+        if broker.waiting() != raced.operations:
+            raise RuntimeError("not every message arrived")
+        return raced.operations / seconds
+    finally:
+        broker.remove()
+        broker.close()
+
+
+def delay(services: Services, raced: Profile) -> float:
+    """Messages per second with a task's own `.delay()`, the same operations in them."""
+    queue = f"baseline{secrets.token_hex(4)}"
+    broker = Broker(services.broker_url, queue)
+    app.conf.update(broker_url=services.broker_url, task_default_queue=broker.queue)
+    try:
+        began = time.perf_counter()
+        for each in plan(raced, "credits"):
+            noop.delay("schema", each.kind, each.params)
+        seconds = time.perf_counter() - began
+        if broker.waiting() != raced.operations:
+            raise RuntimeError("not every message arrived")
+        return raced.operations / seconds
+    finally:
+        broker.remove()
+        broker.close()
+
+
+def main() -> None:
+    """Measure and print."""
+    asked = options("publishing: confirmed batches, plain .delay()", 10_000)
+    raced = races.profile(asked)
+    with open_services() as services:
+        measured = alternate(
+            asked.repetitions,
+            {
+                "batches": lambda: batches(services, raced),
+                "delay": lambda: delay(services, raced),
+            },
+        )
+    report("publishing", measured, "delay", asked)
+
+
+if __name__ == "__main__":
+    main()
