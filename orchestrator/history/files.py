@@ -20,6 +20,9 @@ META_FILE = "group.json"
 
 _COMPRESSION = "zstd"
 
+#: Rows in a row group at most: what reading holds beside the rows themselves grows with it.
+_PIECE = 16_384
+
 
 class HistoryError(ValueError):
     """A history can't be read or written; the message names the file and the fault."""
@@ -62,7 +65,7 @@ class Writer:
             rows = fitted(table, data)
         except (ValueError, pa.ArrowException) as error:
             raise HistoryError(self._path(table), _first_line(error)) from error
-        self._writer(table).write_table(rows)
+        self._writer(table).write_table(rows, row_group_size=_PIECE)
 
     def meta(self, meta: Meta) -> None:
         """Close every table and write group.json: the history is whole from here on."""
@@ -121,7 +124,11 @@ def read_meta(folder: Path) -> Meta:
 def _read_table(path: Path, table: str) -> pa.Table:
     try:
         with pq.ParquetFile(path) as file:
-            return fitted(table, file.read())
+            pieces = [fitted(table, file.read_row_group(at, use_threads=False)) for at in range(file.num_row_groups)]
+        whole = pa.concat_tables([TABLES[table].empty_table(), *pieces]).unify_dictionaries().combine_chunks()
+        del pieces
+        pa.default_memory_pool().release_unused()
+        return whole
     except OSError as error:
         raise HistoryError(path, f"can't be read ({error.strerror or _first_line(error)})") from error
     except (ValueError, pa.ArrowException) as error:

@@ -11,7 +11,7 @@ from orchestrator.verifier.clocks import UNBOUNDED, one_clock, to_database
 from orchestrator.verifier.columns import CONFLICTS, REFUSALS
 from orchestrator.verifier.facts import Facts
 from orchestrator.verifier.settling import FAIL, INFO, LOST, OK, UNPUBLISHED
-from orchestrator.verifier.verdict import Value
+from orchestrator.verifier.verdict import Value  # noqa: TC001  # msgspec reads annotations at run time
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -109,7 +109,8 @@ def latencies_ms(facts: Facts) -> npt.NDArray[np.float64]:
         known = np.ones(len(start), dtype=np.bool_)
         known[across] = (unsure < UNBOUNDED) & (also < UNBOUNDED)
         start, end = start[known], end[known]
-    return np.maximum(end - start, 0) / 1e6
+    latencies: npt.NDArray[np.float64] = np.maximum(end - start, 0) / 1e6
+    return latencies
 
 
 def _first_attempts(facts: Facts) -> Ints:

@@ -36,8 +36,8 @@ def flags(column: pa.ChunkedArray) -> Flags:
 
 
 def texts(column: pa.ChunkedArray) -> pa.Array:
-    """Strings in one piece, so that taking some of them is cheap."""
-    return column.combine_chunks()
+    """Strings in one piece, so that taking some of them is cheap; copied only where they are not."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def encoded(column: pa.ChunkedArray) -> tuple[Ints, list[str]]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from orchestrator.verifier.arrays import documents, holds
 from orchestrator.verifier.settling import OK
-from orchestrator.verifier.states import rules_of
+from orchestrator.verifier.states import level_of, rules_of
 from orchestrator.verifier.verdict import Check, Value, Witness
 from orchestrator.verifier.words import attempt, counted, judged, row_of, shown, values
 
@@ -58,7 +58,7 @@ def _sums(facts: Facts, rules: Rules) -> tuple[int, tuple[int, int]]:
     """The sum expected at the end, and the sums at first and at the end."""
     columns, everyone = facts.columns, np.arange(facts.columns.rows.planned)
     first, last = (
-        sum(rules.level(row) for row in documents(texts, everyone) if row is not None)
+        sum(level_of(rules, row, 0) for row in documents(texts, everyone))
         for texts in (columns.rows.initial, columns.rows.final)
     )
     done = np.flatnonzero(facts.settled.operations == OK)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from orchestrator.verifier.verdict import Check
 
 #: Texts compared at a time.
-_BATCH: Final = 65_536
+_BATCH: Final = 16_384
 
 
 def row_chains(facts: Facts) -> Check:

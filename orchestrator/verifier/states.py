@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 FITS, UNFIT, STRAY, UNJUDGED = range(4)
 
 #: Level of a state in which the row is not there: never too low.
-ABSENT: Final = np.iinfo(np.int64).max
+ABSENT: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -89,6 +89,12 @@ def _fit(rules: Rules, kind: str, params: dict[str, Any], key: str, before: Any,
 
 def _judge(rules: Rules, state: Any) -> tuple[bool, int]:  # noqa: ANN401  # JSON
     """Does the state break a rule, and its level."""
-    if not isinstance(state, dict) or rules.fault(state) is not None:
-        return True, rules.level(state) if isinstance(state, dict) and "credits" in state else ABSENT
-    return False, rules.level(state)
+    return not isinstance(state, dict) or rules.fault(state) is not None, level_of(rules, state, ABSENT)
+
+
+def level_of(rules: Rules, state: Any, absent: int) -> int:  # noqa: ANN401  # JSON
+    """The state's level, kept within 64 bits; `absent` for a state that has none."""
+    try:
+        return max(-ABSENT, min(ABSENT, rules.level(state)))
+    except (KeyError, TypeError, ValueError):  # the row is not of the scenario's shape
+        return absent

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
 
 from orchestrator.history.model import TABLES, History, Meta
+from orchestrator.verifier import verify
+
+if TYPE_CHECKING:
+    from orchestrator.verifier import Check
 
 Row: TypeAlias = dict[str, Any]
 Planned: TypeAlias = tuple[str, Row]
@@ -96,6 +100,40 @@ class Draft:
         token = self.attempt_of(operation)["token"]
         return next(access for access in self.accesses if access["token"] == token and access["mode"] == "r")
 
+    def refuse(self, operation: int, reason: str) -> Row:
+        """Let the operation's last attempt have failed, finally, for this reason."""
+        attempt = self.attempt_of(operation)
+        attempt.update(outcome="fail", reason=reason, final=True)
+        return attempt
+
+    def crash(self, operation: int, *, backend_ended: bool | None = None) -> Row:
+        """Let the operation's last attempt have left no end, and nothing that it read."""
+        attempt = self.attempt_of(operation)
+        attempt.update(end_ns=None, outcome="info", reason=None, final=False, backend_ended=backend_ended)
+        self.accesses = [access for access in self.accesses if access["token"] != attempt["token"]]
+        return attempt
+
+    def add_operation(self, planned: Planned, *, confirmed: bool = True) -> int:
+        """Plan one more operation, which nobody attempts."""
+        number = len(self.operations)
+        kind, params = planned
+        self.operations.append(
+            {"operation": number, "kind": kind, "params": json.dumps(params), "confirmed": confirmed}
+        )
+        self.meta["planned"] = number + 1
+        return number
+
+    def add_attempt(self, operation: int, **changes: Any) -> Row:  # noqa: ANN401  # a column's value
+        """Attempt the operation once more, after its last attempt, with these changes."""
+        last = (
+            self.attempt_of(operation) if any(a["operation"] == operation for a in self.attempts) else self.attempts[-1]
+        )
+        token = max(attempt["token"] for attempt in self.attempts) + 1
+        later = {"start_ns": last["start_ns"] + 10 * TURN_NS, "end_ns": (last["end_ns"] or 0) + 10 * TURN_NS}
+        attempt = {**last, **later, "token": token, "operation": operation, "attempt": last["attempt"] + 1, **changes}
+        self.attempts.append(attempt)
+        return attempt
+
     def drop(self, operation: int) -> None:
         """Forget that the operation was ever attempted, and what it read."""
         tokens = {attempt["token"] for attempt in self.attempts if attempt["operation"] == operation}
@@ -113,7 +151,6 @@ def race(*planned: Planned, rows: int = 3, start: int = 100, **meta: object) -> 
     """Play the operations on users with `start` credits each (or on configurations), alternating two workers."""
     config = any("agent" in params for _, params in planned)
     draft = Draft(meta=credits_meta(scenario="config" if config else "credits", **meta))
-    draft.meta.setdefault("planned", len(planned))
     draft.meta["planned"] = meta.get("planned", len(planned))
     for process in (1, 2):
         draft.processes.append(
@@ -236,3 +273,14 @@ def _changed(before: Row, key: str, kind: str, params: Row) -> Row:
     else:
         config.update(params["fields"])
     return {**before, "config": config}
+
+
+def check(draft: Draft, name: str) -> Check:
+    """The named check's finding on a history."""
+    verdict = verify(draft.history())
+    return next(check for check in (*verdict.checks, verdict.isolation) if check.name == name)
+
+
+def anomalies(draft: Draft, name: str) -> set[str]:
+    """Which anomalies the named check's witnesses tell of."""
+    return {witness.anomaly for witness in check(draft, name).witnesses}
