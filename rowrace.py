@@ -1,1 +1,35 @@
-"""The small public API, for people's own tests."""
+"""The small public API, for people's own tests: `race`, `verify`, and what they give back.
+
+Importing it starts nothing and imports neither workers nor Celery; `race` does so when it is called.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.profile import Profile
+from orchestrator.verifier.verdict import Value, Verdict
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from orchestrator.reports.result import Report
+
+__all__ = ["Profile", "Value", "Verdict", "race", "verify"]
+
+
+def race(profile: Profile | None = None, /, *, keep: bool = False, **settings: Any) -> Report:  # noqa: ANN401 - a key's value
+    """Run a profile, or the one that the settings make (`race(strategies=("naive",), mode="eager")`), and report.
+
+    Services come from the environment, as for the command; without any they are embedded for the call's time.
+    """
+    from orchestrator.api import race as run  # noqa: PLC0415 - workers and Celery are imported only by those who race
+
+    return run(profile, settings, keep=keep)
+
+
+def verify(path: str | PathLike[str]) -> Verdict:
+    """Judge the history in a group's folder, or in the folder of a run that has one group."""
+    from orchestrator.api import verify as judge  # noqa: PLC0415 - as above
+
+    return judge(path)

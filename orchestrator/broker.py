@@ -9,6 +9,7 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import redis
 from celery import Celery
 from kombu.exceptions import OperationalError
@@ -22,6 +23,20 @@ if TYPE_CHECKING:
 _UNACKED: Final = "unacked"
 _UNACKED_INDEX: Final = "unacked_index"
 _BINDINGS: Final = ("_kombu.binding.", "_kombu.binding_permanent.")
+
+#: Messages taken back in one round trip.
+_PIECE: Final = 500
+
+
+class _Headers(msgspec.Struct):
+    id: str
+
+
+class _Envelope(msgspec.Struct):
+    headers: _Headers
+
+
+_ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
 
 #: What a client of the broker raises when the broker does not answer.
 BROKEN: Final = (redis.RedisError, OperationalError, OSError)
@@ -88,13 +103,12 @@ class Broker:
             replies = ask(timeout=timeout, destination=nodes, limit=len(nodes)) if nodes else ask(timeout=timeout)
         return sorted(node for reply in replies or () for node in reply)
 
-    def purge(self) -> int:
-        """Remove the messages that wait, so that no further operation starts; say how many there were."""
+    def withdraw(self) -> Iterator[str]:
+        """Take back the messages that wait, so that no further operation starts; name each by its id."""
         with _answering():
-            pipe = self._redis.pipeline()
-            pipe.llen(self.queue)
-            pipe.delete(self.queue)
-            return int(pipe.execute()[0])
+            client: Any = self._redis  # its types don't tell a list from one message
+            while taken := client.lpop(self.queue, _PIECE):
+                yield from (_ENVELOPE.decode(message).headers.id for message in taken)
 
     def remove(self) -> None:
         """Remove every trace of the run from the broker."""

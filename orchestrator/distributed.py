@@ -6,6 +6,7 @@ import platform
 import shutil
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import celery
 import msgspec
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from orchestrator.fleet import Fleet
     from orchestrator.groups import Group
     from orchestrator.interrupt import Interrupt
+    from orchestrator.profile import Profile
     from orchestrator.race import Ending, Watch
     from orchestrator.services import Services
     from orchestrator.stage import Book, Stage
@@ -57,6 +59,8 @@ def race(stage: Stage, book: Book, watch: Watch, interrupt: Interrupt) -> None:
             book.rung = services.rung
             field = _field(stage, services, stack, watch, interrupt)
         book.notes += ladder.limits(Mode.DISTRIBUTED, local=_local(stage, services))
+        if not stage.profile.synchronous_commit:
+            book.notes.append("Commits were not durable (synchronous_commit = off), as the profile asks.")
         for group in stage.groups:
             if interrupt.asked.is_set():
                 break
@@ -80,13 +84,13 @@ def _field(stage: Stage, services: Services, stack: ExitStack, watch: Watch, int
     broker = stack.enter_context(_broker(services.broker_url, stage.run))
     place = Place(
         run=stage.run,
-        database_url=services.database_url,
+        database_url=_workers_url(stage.profile, services.database_url),
         broker_url=services.broker_url,
         logs=stage.logs,
         journals=stage.folder / "journals",
     )
     stack.callback(shutil.rmtree, place.journals, ignore_errors=True)
-    nodes = stack.enter_context(fleet(stage.profile, broker, place))
+    nodes = stack.enter_context(fleet(stage.profile, broker, place, interrupt.hurry))
     return Field(
         stage=stage,
         services=services,
@@ -96,6 +100,15 @@ def _field(stage: Stage, services: Services, stack: ExitStack, watch: Watch, int
         watch=watch,
         interrupt=interrupt,
     )
+
+
+def _workers_url(profile: Profile, url: str) -> str:
+    """Ask for commits that are not durable where the profile does: each session of a worker says so when it begins."""
+    if profile.synchronous_commit:
+        return url
+    given = psycopg.conninfo.conninfo_to_dict(url).get("options") or ""
+    joint = "&" if "?" in url else "?"
+    return f"{url}{joint}options={quote(f'{given} -c synchronous_commit=off'.strip())}"
 
 
 @contextmanager
@@ -142,7 +155,7 @@ def _race(field: Field, group: Group, name: str, writer: Writer) -> None:
     field.watch.begin(group, profile.operations)
     began = _now(connection)
     progress = Progress(profile.operations, lambda table, data: gather.columns(writer, table, data))
-    publisher = Publisher(field.broker, profile.operations, again=profile.idempotency)
+    publisher = Publisher(field.broker, profile.operations, profile.per_message, again=profile.idempotency)
     stream = messages(
         _settings(field.stage, group, name),
         f"{field.stage.run}.{group.number}",
@@ -158,6 +171,8 @@ def _race(field: Field, group: Group, name: str, writer: Writer) -> None:
     gather.operations(writer, plan(profile, group.scenario), publisher.confirmed)
     gather.database(connection, name, group.scenario, writer)
     writer.meta(_meta(field, group, ending, began))
+    # An attempt that is still under way would keep its row locked, and the schema from being dropped.
+    settle.terminate(connection, set(progress.backends().values()))
 
 
 def _now(connection: psycopg.Connection[Any]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -17,23 +18,25 @@ import psycopg
 import worker
 from orchestrator.errors import ServiceError
 from orchestrator.profile import Pool, Workers
-from orchestrator.services.process import Spawn, deferred_signals, spawn, stop
-from orchestrator.services.rights import Account, Rights
+from orchestrator.services import launch
+from orchestrator.services.process import deferred_signals
 from worker.shipper import ship_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from threading import Event
 
     from orchestrator.broker import Broker
     from orchestrator.profile import Profile
-    from orchestrator.services.process import Server
 
 #: How long spawned nodes may take to answer, seconds.
 _PATIENCE: Final = 90.0
 #: How long external nodes may take to answer, seconds.
 _ANSWER: Final = 3.0
-#: Warm shutdown (finish what runs), cold shutdown, the end.
-_SIGNALS: Final = (signal.SIGTERM, signal.SIGQUIT, signal.SIGKILL)
+#: Warm shutdown (finish what runs), cold shutdown, the end; each with the seconds that it may take.
+_SIGNALS: Final = ((signal.SIGTERM, 10.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
+#: Pause between two looks, seconds.
+_TICK: Final = 0.05
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +47,17 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     broker_url: str
     logs: Path
     journals: Path
+
+
+class _Node(msgspec.Struct, frozen=True, kw_only=True):
+    """A node that we started."""
+
+    name: str
+    child: subprocess.Popen[bytes]
+
+    def lives(self) -> bool:
+        """Say whether it still runs."""
+        return self.child.poll() is None
 
 
 class Fleet(Protocol):
@@ -62,13 +76,13 @@ class Fleet(Protocol):
 
 
 @contextlib.contextmanager
-def fleet(profile: Profile, broker: Broker, place: Place) -> Iterator[Fleet]:
-    """Provide the nodes that the profile asks for, all of them listening; what was spawned ends with the block."""
+def fleet(profile: Profile, broker: Broker, place: Place, hurry: Event) -> Iterator[Fleet]:
+    """Provide the nodes that the profile asks for, all listening; those it spawned end with the block."""
     if profile.workers is Workers.EXTERNAL:
         with _external(profile, broker) as nodes:
             yield nodes
     else:
-        with _spawned(profile, broker, place) as nodes:
+        with _spawned(profile, broker, place, hurry) as nodes:
             yield nodes
 
 
@@ -105,7 +119,7 @@ def _external(profile: Profile, broker: Broker) -> Iterator[Fleet]:
 
 
 class _Spawned:
-    def __init__(self, profile: Profile, place: Place, servers: list[Server]) -> None:
+    def __init__(self, profile: Profile, place: Place, servers: list[_Node]) -> None:
         self.nodes, self.hosts = profile.nodes, 1
         self.processes = profile.nodes * (profile.concurrency if profile.pool is Pool.PREFORK else 1)
         self._place = place
@@ -128,8 +142,8 @@ class _Spawned:
 
 
 @contextlib.contextmanager
-def _spawned(profile: Profile, broker: Broker, place: Place) -> Iterator[Fleet]:
-    servers: list[Server] = []
+def _spawned(profile: Profile, broker: Broker, place: Place, hurry: Event) -> Iterator[Fleet]:
+    servers: list[_Node] = []
     try:
         for number in range(1, profile.nodes + 1):
             with deferred_signals():
@@ -137,19 +151,31 @@ def _spawned(profile: Profile, broker: Broker, place: Place) -> Iterator[Fleet]:
         _wait(servers, broker, place)
         yield _Spawned(profile, place, servers)
     finally:
-        with deferred_signals():
-            _end(servers)
+        _end(servers, hurry)
 
 
-def _node(profile: Profile, broker: Broker, place: Place, name: str) -> Server:
-    order = Spawn(
-        argv=_command(profile, broker.queue, _address(place.run, name)),
-        env=_environment(profile, place, name),
-        log=place.logs / f"{name}.log",
-        account=Account(Rights.SAME, os.geteuid(), os.getegid()),
-        death_signal=signal.SIGQUIT,
-    )
-    return spawn(name, order, _SIGNALS)
+def _node(profile: Profile, broker: Broker, place: Place, name: str) -> _Node:
+    """Start a node in a session of its own, so that the terminal's Ctrl-C doesn't reach it before us."""
+    order: launch.Order = {
+        "rights": "same",
+        "uid": 0,
+        "gid": 0,
+        "parent": os.getpid(),
+        "signal": signal.SIGQUIT,
+        "detach": False,
+        "argv": list(_command(profile, broker.queue, _address(place.run, name))),
+    }
+    with (place.logs / f"{name}.log").open("ab") as log:
+        child = subprocess.Popen(
+            launch.command(order),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=_environment(profile, place, name),
+            cwd=os.sep,
+            start_new_session=True,
+        )
+    return _Node(name=name, child=child)
 
 
 def _address(run: str, name: str) -> str:
@@ -182,7 +208,7 @@ def _environment(profile: Profile, place: Place, name: str) -> dict[str, str]:
     }
 
 
-def _wait(servers: list[Server], broker: Broker, place: Place) -> None:
+def _wait(servers: list[_Node], broker: Broker, place: Place) -> None:
     """Wait until every node answers; one that ends, or stays silent, is an error that names its log."""
     names = [_address(place.run, server.name) for server in servers]
     deadline = time.monotonic() + _PATIENCE
@@ -203,18 +229,25 @@ def _why(place: Place, name: str) -> str:
     return f"its last words are «{lines[-1][:200] if lines else 'none'}», the rest is in {log}."
 
 
-def _end(servers: list[Server]) -> None:
+def _end(servers: list[_Node], hurry: Event) -> None:
     """Stop the nodes, then what is left of their pools, by process and never by name."""
     children = [child for server in servers for child in _children(server)]
-    stop(servers)
+    for number, patience in _SIGNALS:
+        for server in servers:
+            server.child.send_signal(number)
+        deadline = time.monotonic() + patience
+        while any(server.lives() for server in servers) and time.monotonic() < deadline:
+            if hurry.is_set() and number == signal.SIGTERM:
+                break
+            time.sleep(_TICK)
     for child in children:
         with contextlib.suppress(psutil.Error):
             child.kill()
     psutil.wait_procs(children, timeout=5)
 
 
-def _children(server: Server) -> list[psutil.Process]:
+def _children(server: _Node) -> list[psutil.Process]:
     try:
-        return psutil.Process(server.birth.pid).children(recursive=True) if server.lives() else []
+        return psutil.Process(server.child.pid).children(recursive=True) if server.lives() else []
     except psutil.Error:
         return []

@@ -33,6 +33,9 @@ WINDOW: Final = 50_000
 #: How often a batch is published before it is given up.
 TRIES: Final = 4
 
+#: Where an id, `<run>.<group>.<message>`, has the message's number.
+_NUMBER: Final = 2
+
 #: Celery's message protocol 2: the body's third part.
 _EMBED: Final = b'{"callbacks":null,"errbacks":null,"chain":null,"chord":null}]'
 
@@ -61,8 +64,9 @@ def messages(settings: Settings, prefix: str, operations: Iterable[Operation], p
 class Publisher:
     """Publishes one group's messages in batches; `run` may be a thread's target."""
 
-    def __init__(self, broker: Broker, count: int, *, again: bool) -> None:
+    def __init__(self, broker: Broker, count: int, per_message: int, *, again: bool) -> None:
         self._broker = broker
+        self._per_message = per_message
         self._again = again
         #: Per operation: the broker confirmed the message that carries it.
         self.confirmed: NDArray[np.bool_] = np.zeros(count, dtype=np.bool_)
@@ -87,6 +91,15 @@ class Publisher:
                     pass
         except Exception as error:  # noqa: BLE001 - a thread's failure is told by the loop that started it
             self.error = error
+
+    def withdrawn(self, message: str) -> None:
+        """Note that a message was taken back, by its id: its operations are as if they were never published."""
+        parts = message.split(".")
+        number = int(parts[_NUMBER])
+        if len(parts) > _NUMBER + 1:  # Celery's retry of one operation: `<id>.<operation>.<attempt>`
+            self.confirmed[int(parts[_NUMBER + 1])] = False
+        else:
+            self.confirmed[number * self._per_message : (number + 1) * self._per_message] = False
 
     def _deliver(self, batch: list[Message]) -> bool:
         for attempt in range(TRIES if self._again else 1):

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Pause between two looks at the journal, seconds.
 _TICK: Final = 0.05
+#: Silence that shows that the nodes have shipped everything, seconds; some of their periods.
+_SHIPPING: Final = 0.5
 #: How long settled operations may wait for their messages' acknowledgement, seconds.
 _ACKNOWLEDGING: Final = 3.0
 
@@ -64,7 +66,7 @@ class Ending(msgspec.Struct, frozen=True, kw_only=True):
     """How a race ended."""
 
     why: End
-    #: Queue and unacknowledged set were empty, so no attempt can follow.
+    #: Queue and unacknowledged set were found empty, for long enough that no attempt can follow.
     drained: bool
     #: From the first publication to the last settling.
     seconds: float
@@ -103,7 +105,9 @@ class Race:
         finally:
             self._publisher.stop.set()
             thread.join()
-        drained = why in (End.SETTLED, End.DRAINED) or self._abandon(limits.grace, interrupt)
+        drained = why in (End.SETTLED, End.DRAINED)
+        if not drained:
+            self._abandon(limits.grace, interrupt)
         self.read()
         self._tell(watch)
         return Ending(why=why, drained=drained, seconds=self._changed - self._began, gaps=tuple(self._gaps))
@@ -153,10 +157,20 @@ class Race:
             return True
         return fleet.none_left()
 
-    def _abandon(self, grace: float, interrupt: Interrupt) -> bool:
-        """Let no further operation start, and wait shortly for those under way; say whether none is left."""
-        self._broker.purge()
-        return self._wait_empty(grace, interrupt.hurry.is_set)
+    def _abandon(self, grace: float, interrupt: Interrupt) -> None:
+        """Let no further operation start, and wait shortly for those under way."""
+        for message in self._broker.withdraw():
+            self._publisher.withdrawn(message)
+        if self._wait_empty(grace, interrupt.hurry.is_set):
+            self._wait_quiet(interrupt)
+
+    def _wait_quiet(self, interrupt: Interrupt) -> None:
+        """Let the nodes ship what the last attempts wrote."""
+        heard = time.monotonic()
+        while time.monotonic() - heard < _SHIPPING and not interrupt.hurry.is_set():
+            time.sleep(_TICK)
+            if self.read():
+                heard = time.monotonic()
 
     def _wait_empty(self, patience: float, stop: Callable[[], bool]) -> bool:
         deadline = time.monotonic() + patience

@@ -27,6 +27,12 @@ def living(connection: psycopg.Connection[Any], backends: set[tuple[int, int]]) 
     return backends & {(pid, start) for pid, start in found}
 
 
+def terminate(connection: psycopg.Connection[Any], backends: set[tuple[int, int]]) -> None:
+    """End the backends (pid, start) that still run, and with them what they hold locked."""
+    for pid, _ in living(connection, backends):
+        connection.execute("SELECT pg_terminate_backend(%s)", (pid,))
+
+
 def ended(
     connection: psycopg.Connection[Any],
     attempts: Mapping[int, tuple[int, int]],

@@ -80,8 +80,6 @@ def words(report: Report) -> Iterator[str]:
         yield from _finding(finding)
     if report.interrupted:
         yield f"Interrupted: {len(report.findings)} of {report.asked} groups are judged, on what was gathered of them."
-    elif not report.findings:
-        yield "Nothing was raced, so nothing is shown."
     yield _isolation(report)
     yield f"It stood on {report.rung}."
     limits = dict.fromkeys(limit for finding in report.findings for limit in finding.verdict.not_checked)
@@ -107,15 +105,11 @@ def _finding(finding: Finding) -> Iterator[str]:
 def _isolation(report: Report) -> str:
     broken = [finding for finding in report.findings if finding.verdict.isolation.value is not Value.VALID]
     if not report.findings:
-        return "Isolation kept: nothing to judge."
+        return "Isolation kept: UNKNOWN, nothing was raced."
     if not broken:
-        return f"Isolation kept: every group shows no anomaly that its level prohibits ({_summary(report)})."
-    names = "; ".join(f"{each.row.name}: {each.verdict.isolation.summary}" for each in broken)
-    return f"Isolation kept: not shown for every group. {names}"
-
-
-def _summary(report: Report) -> str:
-    return report.findings[0].verdict.isolation.summary.rstrip(".")
+        return f"Isolation kept: VALID in {len(report.findings)} groups, no anomaly that the group's level prohibits."
+    names = "; ".join(f"{each.verdict.isolation.value} in {each.row.name}" for each in broken)
+    return f"Isolation kept: {names}" + ("; VALID in the others." if len(broken) < len(report.findings) else ".")
 
 
 def render(report: Report, stream: TextIO) -> None:

@@ -1,0 +1,57 @@
+"""What `rowrace.py` offers, behind its lazy imports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from orchestrator.again import again
+from orchestrator.config import load
+from orchestrator.errors import UsageError
+from orchestrator.interrupt import interruptible
+from orchestrator.profile import Profile
+from orchestrator.run import run
+from orchestrator.toml import checked
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from os import PathLike
+
+    from orchestrator.groups import Group
+    from orchestrator.progress import Counts
+    from orchestrator.reports.result import Report
+    from orchestrator.verifier.verdict import Verdict
+
+
+class Silent:
+    """Watches a run and says nothing."""
+
+    def begin(self, group: Group, operations: int) -> None:
+        """Hear that a group begins."""
+
+    def progress(self, published: int, counts: Counts, seconds: float) -> None:
+        """Hear how far it is."""
+
+    def end(self) -> None:
+        """Hear that the group is over."""
+
+
+def race(profile: Profile | None, settings: Mapping[str, Any], *, keep: bool) -> Report:
+    """Run a profile, with settings that override its keys."""
+    try:
+        data = {**msgspec.to_builtins(profile or Profile()), **msgspec.to_builtins(dict(settings))}
+        chosen = checked(msgspec.convert(data, Profile))
+    except msgspec.ValidationError as error:
+        raise UsageError(f"The settings make no profile: {error}.") from error
+    with interruptible() as interrupt:
+        return run(chosen, load(), Silent(), interrupt, keep=keep)
+
+
+def verify(path: str | PathLike[str]) -> Verdict:
+    """Judge one group's history."""
+    report = again(Path(path))
+    if len(report.findings) != 1:
+        raise UsageError(f"{path}: holds {len(report.findings)} groups; give the folder of one of them.")
+    return report.findings[0].verdict
