@@ -21,8 +21,8 @@ from orchestrator.services import boot, postgres
 from orchestrator.services.binaries import wheel_postgres, wheel_valkey
 from orchestrator.services.folder import subfolder
 from orchestrator.services.postgres import Postgres
-from orchestrator.services.process import Spawn, stop
-from orchestrator.services.rights import Account, Rights, choose
+from orchestrator.services.process import stop
+from orchestrator.services.rights import choose
 from tests import compose_file
 from tests.compose_file import ROOT
 
@@ -128,10 +128,11 @@ def stack(folder: Path, **variables: str) -> Iterator[Stack]:
         **variables,
     }
     declared = compose_file.services(environ)
-    started: list[Server] = []
-    try:
+    with contextlib.ExitStack() as stacked:
+        started: list[Server] = []
+        stacked.callback(stop, started)
         password, postgres_port = _postgres(declared["postgres"], folder, started)
-        redis_port = _redis(declared["redis"], folder, started)
+        redis_port = stacked.enter_context(_redis(declared["redis"], folder))
         replaced = {
             ":replaced@postgres:5432/rowrace": f":{password}@127.0.0.1:{postgres_port}/postgres",
             "@redis:6379": f"@127.0.0.1:{redis_port}",
@@ -142,8 +143,6 @@ def stack(folder: Path, **variables: str) -> Iterator[Stack]:
         yield Stack(
             declared=declared, folder=folder, postgres_port=postgres_port, redis_port=redis_port, replaced=replaced
         )
-    finally:
-        stop(started)
 
 
 def free_port() -> int:
@@ -175,33 +174,26 @@ def _postgres(service: dict[str, Any], folder: Path, started: list[Server]) -> t
     return password, boot.finish(boot.begin(declared, started), started)
 
 
-def _redis(service: dict[str, Any], folder: Path, started: list[Server]) -> int:
+@contextlib.contextmanager
+def _redis(service: dict[str, Any], folder: Path) -> Iterator[int]:
     """The declared script, with an entrypoint and a `redis-server` that stand in for the image's."""
-    data, bin_, log = folder / "redis", folder / "bin", folder / "redis.log"
+    data, bin_, port = folder / "redis", folder / "bin", free_port()
     data.mkdir()
     bin_.mkdir()
     _script(bin_ / "docker-entrypoint.sh", 'exec "$@"')
-    _script(
-        bin_ / "redis-server",
-        f'exec "{wheel_valkey().path}" "$@" --bind 127.0.0.1 --port "$STAND_IN_PORT" --dir "{data}"',
-    )
-    shell, *arguments = compose_file.argv(service)
+    _script(bin_ / "redis-server", f'exec "{wheel_valkey().path}" "$@" --bind 127.0.0.1 --port {port} --dir "{data}"')
     env = {"PATH": f"{bin_}:{os.environ['PATH']}", **service["environment"]}
-    password = env["REDISCLI_AUTH"]
-    declared = boot.Program(
-        name="redis",
-        order=lambda port: Spawn(
-            argv=(f"/bin/{shell}", *arguments),
-            env={**env, "STAND_IN_PORT": str(port)},
-            log=log,
-            account=Account(Rights.SAME, os.geteuid(), os.getegid()),
-            death_signal=None,
-        ),
-        ready=lambda port: _answers(port, password),
-        signals=(15, 9),
-        log=log,
-    )
-    return boot.finish(boot.begin(declared, started), started)
+    with (folder / "redis.log").open("ab") as log:
+        process = subprocess.Popen(
+            compose_file.argv(service), env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
+    try:
+        wait_until(lambda: process.poll() is not None or _answers(port, env["REDISCLI_AUTH"]))
+        assert process.poll() is None, (folder / "redis.log").read_text()
+        yield port
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 def _script(path: Path, line: str) -> None:

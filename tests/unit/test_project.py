@@ -43,7 +43,9 @@ LONGEST = 400
 #: Written in pieces, so that this file passes its own test.
 _HOSTS = "|".join(name + r"\." + end for name, end in [("pypi", "org"), ("pythonhosted", "org"), ("files", "pypi")])
 FORBIDDEN = {
-    "a folder of somebody's machine": re.compile(r"(?<![\w.~}-])/(?:work|root|(?:home|Users)(?!/somebody\b))/\w"),
+    "a folder of somebody's machine": re.compile(
+        r"(?<![\w.~}-])/(?:work|root|(?:home|Users)(?!/some(?:body|one)\b))/\w"
+    ),
     "a package registry": re.compile(_HOSTS),
     "a pickle": re.compile(r"\b(?:import|from) " + "pickle|pickle" + r"\.(?:load|dump)|[\"']pickle[\"']"),
     "a private key": re.compile("BEGIN [A-Z ]*PRIVATE" + " KEY"),
