@@ -5,17 +5,30 @@ Importing it starts nothing and imports neither workers nor Celery; `race` does 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from orchestrator.profile import Profile
-from orchestrator.verifier.verdict import Value, Verdict
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from os import PathLike
 
+    from orchestrator.profile import Profile
     from orchestrator.reports.result import Report
+    from orchestrator.verifier.verdict import Value, Verdict
 
 __all__ = ["Profile", "Value", "Verdict", "race", "verify"]
+
+_HOMES: Final = {
+    "Profile": "orchestrator.profile",
+    "Value": "orchestrator.verifier.verdict",
+    "Verdict": "orchestrator.verifier.verdict",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - as every module's
+    """Import a type when it is asked for: some who import this module have a package called `worker` themselves."""
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def race(profile: Profile | None = None, /, *, keep: bool = False, **settings: Any) -> Report:  # noqa: ANN401 - a key's value
