@@ -8,6 +8,7 @@ deferred transaction, whose snapshot the first statement takes.
 from __future__ import annotations
 
 import sqlite3
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler, SQLiteIdentifierPreparer
@@ -82,6 +83,8 @@ def connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=0, isolation_level=None)
     # The file lives as long as the run: durability would cost time and prove nothing.
     connection.execute("PRAGMA synchronous = OFF")
+    # Some builds of SQLite let triggers call no functions of the connection unless told so.
+    connection.execute("PRAGMA trusted_schema = ON")
     return connection
 
 
@@ -95,27 +98,25 @@ class SqliteLink:
         self._connection = connection
         self._hooks = hooks
         self._begin: Begin | None = None
-        self._txid = 0
-        functions: dict[str, Callable[[], int]] = {
-            "rowrace_writer": lambda: self._writer()[0],
-            "rowrace_operation": lambda: self._writer()[1],
-            "rowrace_txid": lambda: self._txid,
-            "rowrace_now": hooks.now_us,
-        }
-        for name, function in functions.items():
-            connection.create_function(name, 0, function)
+        #: What the triggers may ask for; looked up without running Python, so that no signal strikes inside SQLite.
+        self._says = {"writer": 0, "operation": -1, "txid": 0, "now": 0}
+        for name in self._says:
+            connection.create_function(f"rowrace_{name}", 0, partial(self._says.__getitem__, name))
 
     def begin(self, begin: Begin) -> None:
         """Open a transaction, lazily: SQLite hears of it with the first statement that needs one."""
         self._begin = begin
-        self._txid = self._hooks.txid()
+        self._says["txid"] = self._hooks.txid()
+        if begin.writer is not None:
+            token, operation = begin.writer.split(":")
+            self._says |= {"writer": int(token), "operation": int(operation)}
 
     def execute(self, statement: ClauseElement, params: Mapping[str, Any]) -> Answer:
         """Run a Core statement, after a switch point; waits, by the hook, while another connection writes."""
         form, writes = compiled(statement, DIALECT), not getattr(statement, "is_select", False)
         self._hooks.switch("write" if writes else "read", form.sql)
         if self._begin is None:
-            self._txid = self._hooks.txid()
+            self._says["txid"] = self._hooks.txid()
         elif not self._connection.in_transaction:
             self._open(self._begin.isolation, writes=writes)
         values = {**params, **{name: convert(params[name]) for name, convert in form.binds}}
@@ -126,7 +127,7 @@ class SqliteLink:
         self._hooks.switch("commit", "COMMIT")
         if self._connection.in_transaction:
             self._run("COMMIT", {})
-        self._begin = None
+        self._forget()
 
     def rollback(self) -> None:
         """ROLLBACK, after a switch point; nothing is left open even where the worker is ended at that point."""
@@ -143,7 +144,12 @@ class SqliteLink:
         """End the transaction; a statement that failed may have ended it already."""
         if self._connection.in_transaction:
             self._connection.rollback()
+        self._forget()
+
+    def _forget(self) -> None:
+        """Leave nothing of the transaction for statements that come after it."""
         self._begin = None
+        self._says |= {"writer": 0, "operation": -1}
 
     def _open(self, isolation: Isolation, *, writes: bool) -> None:
         """Begin as the level asks; a read at READ COMMITTED needs no transaction yet."""
@@ -155,6 +161,7 @@ class SqliteLink:
     def _run(self, text: str, values: Mapping[str, Any]) -> sqlite3.Cursor:
         """Send until it isn't blocked; translate what can end an attempt."""
         while True:
+            self._says["now"] = self._hooks.now_us()
             try:
                 return self._connection.execute(text, values)
             except sqlite3.Error as error:
@@ -171,13 +178,6 @@ class SqliteLink:
             raise Duplicate from error
         else:
             raise error
-
-    def _writer(self) -> tuple[int, int]:
-        """Token and operation for the triggers; (0, -1) where nobody said."""
-        if self._begin is None or self._begin.writer is None:
-            return 0, -1
-        token, operation = self._begin.writer.split(":")
-        return int(token), int(operation)
 
 
 def _answer(cursor: sqlite3.Cursor, form: Compiled) -> Answer:

@@ -188,8 +188,8 @@ def test_trigger_stamps_and_records(bench: Bench) -> None:
     _set(bench.one, 80)
     bench.one.commit()
     assert bench.effects() == [
-        ("users", "0", 1, 0, 0, '{"id":0,"credits":100}', '{"id":0,"credits":90}', 4294967297, 3, 1, 7),
-        ("users", "0", 2, 0, 0, '{"id":0,"credits":90}', '{"id":0,"credits":80}', 4294967297, 3, 1, 8),
+        ("users", "0", 1, 0, 0, '{"id":0,"credits":100}', '{"id":0,"credits":90}', 4294967297, 3, 1, 8),
+        ("users", "0", 2, 0, 0, '{"id":0,"credits":90}', '{"id":0,"credits":80}', 4294967297, 3, 1, 9),
     ]
     assert bench.one.execute(_READ, {"key": 0}).rows == [(80, 2, 4294967297)]
 
@@ -219,7 +219,9 @@ def test_value_of_json_is_json(tmp_path: Path) -> None:
         bench.create("config")
         bench.one.begin(_begin())
         bench.one.execute(
-            sa.update(_CONFIGS).where(_CONFIGS.c.id == sa.bindparam("key")).values(config=sa.bindparam("new", type_=sa.JSON)),
+            sa.update(_CONFIGS)
+            .where(_CONFIGS.c.id == sa.bindparam("key"))
+            .values(config=sa.bindparam("new", type_=sa.JSON)),
             {"key": 1, "new": {"calls": 1}},
         )
         bench.one.commit()
