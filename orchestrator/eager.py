@@ -39,7 +39,7 @@ from worker.scenarios import SCENARIOS
 from worker.sqlite import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from orchestrator.explorer.scheduler import Scheduler, Step
     from orchestrator.groups import Group
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from orchestrator.logical import Delivery
     from orchestrator.profile import Profile
     from orchestrator.progress import Counts
+    from orchestrator.publish import Message
 
     #: Hears, now and then, of operations published, what became of them, and seconds.
     Tell = Callable[[int, Counts, float], None]
@@ -91,9 +92,16 @@ def run_group(
         path = Path(stack.enter_context(TemporaryDirectory(prefix="rowrace-"))) / "race.db"
         control = stack.enter_context(closing(connect(path)))
         _prepare(control, profile, group)
-        race = _Race(profile, group, run, path, Progress(profile.operations, partial(gather.columns, writer)))
+        race = _Race(
+            profile,
+            _stream(profile, group, run),
+            path,
+            Progress(profile.operations, partial(gather.columns, writer)),
+            scheduler or RandomWalk(profile.seed),
+            _Outside(tell, stopped),
+        )
         with closing(race.process):  # what is left open is rolled back, so nothing can take effect any more
-            ending = race.run(scheduler or RandomWalk(profile.seed), tell, stopped)
+            ending = race.run()
         race.progress.finish(dict.fromkeys(race.progress.backends(), True))
         gather.operations(writer, plan(profile, group.scenario), race.queue.confirmed)
         _gather(control, group, writer)
@@ -126,25 +134,49 @@ class _Stopped(Exception):
         self.why = why
 
 
-class _Race:
-    """One group's race: hub, clock, queue and runtime; one call of `run`, and the scheduler of its own hub."""
+class _Watched:
+    """A policy that is asked only as long as the run goes on."""
 
-    def __init__(self, profile: Profile, group: Group, run: str, path: Path, progress: Progress) -> None:
+    def __init__(self, policy: Scheduler, look: Callable[[], None]) -> None:
+        self._policy = policy
+        self._look = look
+
+    def choose(self, ready: Sequence[int], step: Step) -> int:
+        """Look whether to go on, and let the policy choose."""
+        self._look()
+        return self._policy.choose(ready, step)
+
+
+class _Outside(NamedTuple):
+    """Whom a race tells, and who may stop it."""
+
+    tell: Tell
+    stopped: Callable[[], bool]
+
+
+class _Race:
+    """One group's race: hub, clock, queue and process; one call of `run`."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        stream: Iterable[Message],
+        path: Path,
+        progress: Progress,
+        policy: Scheduler,
+        outside: _Outside,
+    ) -> None:
         self.progress = progress
         self._profile = profile
-        self._hub, clock = Hub(self), VirtualClock()
+        self._outside = outside
+        self._hub, clock = Hub(_Watched(policy, self._look)), VirtualClock()
         self.process = LogicalProcess(path, self._hub, clock, progress)
-        stream = messages(
-            _settings(profile, group, run), f"{run}.{group.number}", plan(profile, group.scenario), profile.per_message
-        )
         self.queue = Queue(stream, profile.operations, self._hub, clock)
-        self._policy: Scheduler
-        self._look: Callable[[], None]
+        self._began = self._told = time.monotonic()
 
-    def run(self, policy: Scheduler, tell: Tell, stopped: Callable[[], bool]) -> Ending:
+    def run(self) -> Ending:
         """Race to the end, or until told to stop."""
-        began = time.monotonic()
-        self._policy, self._look = policy, self._watching(began, tell, stopped)
+        self._began = self._told = time.monotonic()
         why = End.SETTLED
         try:
             with runtime.install(self.process), _delivered_by(self.queue, self._profile.retry.via) as deliver:
@@ -155,14 +187,7 @@ class _Race:
             why = stop.why
         except KeyboardInterrupt:
             why = End.INTERRUPTED
-        seconds = time.monotonic() - began
-        tell(self.queue.published, self.progress.counts(), seconds)
-        return Ending(why, seconds)
-
-    def choose(self, ready: Sequence[int], step: Step) -> int:
-        """Look whether to go on, and let the policy choose."""
-        self._look()
-        return self._policy.choose(ready, step)
+        return Ending(why, self._tell())
 
     def _work(self, deliver: Callable[[Delivery], None]) -> None:
         """Work as a worker's slot does: a message, its task, its acknowledgement, until none is left."""
@@ -174,30 +199,26 @@ class _Race:
             deliver(delivery)
             self._hub.switch("acknowledge", delivery.id)
 
-    def _watching(self, began: float, tell: Tell, stopped: Callable[[], bool]) -> Callable[[], None]:
-        """Make the look at the outside world that every step begins with."""
-        told = began
+    def _look(self) -> None:
+        """Look at the outside world; every step begins so."""
+        if self._outside.stopped():
+            raise _Stopped(End.INTERRUPTED)
+        if time.monotonic() - self._told >= _TICK and self._tell() > self._profile.timeout:
+            raise _Stopped(End.TIMEOUT)
 
-        def look() -> None:
-            nonlocal told
-            if stopped():
-                raise _Stopped(End.INTERRUPTED)
-            now = time.monotonic()
-            if now - told >= _TICK:
-                told = now
-                tell(self.queue.published, self.progress.counts(), now - began)
-                if now - began > self._profile.timeout:
-                    raise _Stopped(End.TIMEOUT)
-
-        return look
+    def _tell(self) -> float:
+        """Tell how far the race is, and give the seconds since it began."""
+        self._told = time.monotonic()
+        seconds = self._told - self._began
+        self._outside.tell(self.queue.published, self.progress.counts(), seconds)
+        return seconds
 
 
 @contextmanager
 def _delivered_by(queue: Queue, via: Via) -> Iterator[Callable[[Delivery], None]]:
     """Give what runs a delivery through the Celery task; what the task publishes again comes back by the queue."""
-    task: Any = tasks.race.app.tasks[
-        tasks.race.name
-    ]  # the stubs know neither `apply`'s options nor an instance's attributes
+    # Untyped, since the stubs know neither all of `apply`'s options nor an attribute of the task's own.
+    task: Any = tasks.race.app.tasks[tasks.race.name]
 
     def deliver(delivery: Delivery) -> None:
         task.apply(kwargs=delivery.kwargs, task_id=delivery.id, retries=delivery.retries, throw=True)
@@ -214,6 +235,12 @@ def _delivered_by(queue: Queue, via: Via) -> Iterator[Callable[[Delivery], None]
     finally:
         task_prerun.disconnect(lift, sender=task)
         task.__dict__.pop("apply_async", None)
+
+
+def _stream(profile: Profile, group: Group, run: str) -> Iterator[Message]:
+    """Pack the plan into messages, as for a broker."""
+    settings = _settings(profile, group, run)
+    return messages(settings, f"{run}.{group.number}", plan(profile, group.scenario), profile.per_message)
 
 
 def _settings(profile: Profile, group: Group, run: str) -> Settings:
