@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+import warnings
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -69,7 +70,9 @@ def _keepalive() -> dict[int, int]:
 
 @celeryd_init.connect
 def _check(**_: Any) -> None:  # noqa: ANN401 - a signal's arguments
-    """Refuse to start without the two URLs; raised as SystemExit, since a signal's handler swallows the rest."""
+    """Refuse to start without the two URLs, by SystemExit, since signals swallow every other exception."""
+    # What root may do worries Celery because of pickle; messages here are JSON only.
+    warnings.filterwarnings("ignore", "You're running the worker with superuser")
     try:
         settings = config.read()
     except config.ConfigError as error:

@@ -19,7 +19,7 @@ DATABASE_CLOCK: Final = sa.select(
 )
 
 #: Round trips per measurement; the quickest is kept, since its bound is the tightest.
-TRIES: Final = 3
+TRIES: Final = 5
 
 #: The database clock reads in microseconds, rounded.
 _RESOLUTION_NS: Final = 1_000

@@ -139,7 +139,7 @@ class PostgresLink:
             self._begin = None
             return
         try:
-            self._session.cursor.execute("COMMIT")
+            self._session.cursor.execute("COMMIT", prepare=False)
         except psycopg.Error as error:
             self._raise(error, in_commit=True)
         except Exception as error:
@@ -151,7 +151,7 @@ class PostgresLink:
         self._begin = None
         if self._status() in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
             try:
-                self._session.cursor.execute("ROLLBACK")
+                self._session.cursor.execute("ROLLBACK", prepare=False)
             except psycopg.Error:
                 return  # `close` sees that the connection isn't idle
 

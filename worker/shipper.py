@@ -10,6 +10,7 @@ import logging
 import re
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,6 +34,8 @@ logger = logging.getLogger(__name__)
 #: Pause between two looks at the files, seconds; and after a failure.
 EVERY_S: Final = 0.1
 AFTER_FAILURE_S: Final = 1.0
+#: Files of groups that are gone are looked for this often, seconds.
+SWEEP_S: Final = 30.0
 
 #: Longest chunk, bytes, unless one line alone is longer.
 CHUNK: Final = 1 << 18
@@ -59,6 +62,17 @@ class Shipper:
             self.close()
             raise
 
+    def sweep(self) -> None:
+        """Remove the files of groups whose schema is gone."""
+        kept = list(self._files())
+        names = list({path.parent.name for path in kept})
+        if names:
+            found = self._live().execute("SELECT nspname FROM pg_namespace WHERE nspname = ANY(%s)", (names,))
+            living = {name for (name,) in found}
+            for path in kept:
+                if path.parent.name not in living:
+                    self._forget(path)
+
     def close(self) -> None:
         """Close the connection, and trust the table again more than one's memory."""
         self._shipped.clear()
@@ -78,9 +92,15 @@ class Shipper:
         try:
             return self._lines(path)
         except _GONE:
-            _drop(path)
-            self._shipped.pop(path, None)
+            self._forget(path)
             return 0
+
+    def _forget(self, path: Path) -> None:
+        """Remove a file whose group is gone, and the folder with its last file."""
+        self._shipped.pop(path, None)
+        path.unlink(missing_ok=True)
+        if not any(path.parent.iterdir()):
+            path.parent.rmdir()
 
     def _lines(self, path: Path) -> int:
         shipped = 0
@@ -127,13 +147,6 @@ def _table(path: Path) -> sql.Identifier:
     return sql.Identifier(path.parent.name, "journal")
 
 
-def _drop(path: Path) -> None:
-    """Remove a file whose group is gone, and the folder with its last file."""
-    path.unlink(missing_ok=True)
-    if not any(path.parent.iterdir()):
-        path.parent.rmdir()
-
-
 class ShipperThread(threading.Thread):
     """Ships every now and then; a failure disturbs nobody, is logged once, and is tried again."""
 
@@ -142,6 +155,7 @@ class ShipperThread(threading.Thread):
         self._shipper = shipper
         self._ended = threading.Event()
         self._failing = False
+        self._swept = time.monotonic()
 
     def run(self) -> None:
         """Ship until told to end."""
@@ -153,6 +167,9 @@ class ShipperThread(threading.Thread):
         """Ship what there is; a failure is logged where the last time went well."""
         try:
             self._shipper.ship()
+            if time.monotonic() - self._swept > SWEEP_S:
+                self._swept = time.monotonic()
+                self._shipper.sweep()
         except (psycopg.Error, OSError) as error:
             if not self._failing:
                 logger.warning("Journals can't be shipped, and will be tried again: %s", type(error).__name__)

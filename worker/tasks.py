@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from celery.exceptions import Reject
+from celery.exceptions import Ignore
 from kombu.exceptions import OperationalError
 
 from worker import attempt, runtime
@@ -41,12 +41,12 @@ def decode(message: Any) -> Batch:  # noqa: ANN401 - whatever the broker deliver
 
 @app.task(name=TASK, bind=True)
 def race(self: Task[Any, None], *args: Any, **message: Any) -> None:  # noqa: ANN401 - `decode` judges them
-    """Run a message's operations one after another; a message that can't be run is rejected for good."""
+    """Run a message's operations one after another; a message that can't be run is dropped with a line in the log."""
     try:
         batch = decode(args or message)  # positional arguments are no message of ours
     except ValueError as error:
         logger.error("Message %s is rejected: %s", self.request.id, error)  # noqa: TRY400 - it says enough
-        raise Reject(error, requeue=False) from None
+        raise Ignore from None  # acknowledged; Celery would print a traceback for Reject
     redelivered = bool((self.request.delivery_info or {}).get("redelivered"))
     for operation in batch.operations:
         _run(self, operation, batch.settings, redelivered=redelivered)
