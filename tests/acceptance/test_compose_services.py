@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def composed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Database and broker as declared, and one worker container to be started."""
-    with stack(tmp_path_factory.mktemp("composed"), ROWRACE_WORKERS="1") as opened:
+    with stack(tmp_path_factory.mktemp("composed"), ROWRACE_WORKERS="1", ROWRACE_CONCURRENCY="4") as opened:
         yield opened
 
 
@@ -62,7 +62,7 @@ def test_an_unfit_redis_password_is_refused(composed: Stack) -> None:
 @pytest.mark.timeout(400)
 def test_the_orchestrator_races_over_the_worker(composed: Stack, worker: subprocess.Popen[bytes]) -> None:
     """The orchestrator's command finishes a run on workers that the worker's command started."""
-    small = ["--operations", "60", "--rows", "2"]
+    small = ["--operations", "160", "--rows", "2"]
     done = subprocess.run(
         [*composed.command("orchestrator"), *small],
         env=composed.environment("orchestrator"),
