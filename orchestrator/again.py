@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -59,8 +60,8 @@ def _groups(path: Path) -> list[Path]:
 
 
 def _finding(folder: Path) -> Finding:
-    history = files.read(folder)
-    return finding(_group(folder, history.meta), history, _profile(history.meta).gates, str(folder.parent))
+    meta = files.read_meta(folder)
+    return finding(_group(folder, meta), partial(files.read, folder), _profile(meta).gates, str(folder.parent))
 
 
 def _profile(meta: Meta) -> Profile:

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 #: Attempts kept before they are written down.
 _BUFFER: Final = 4_000
-#: Chunks fetched in one query.
-_CHUNKS: Final = 64
+#: Chunks fetched in one query; each may hold a quarter of a megabyte.
+_CHUNKS: Final = 8
 
 #: An operation's states, weakest first: a stronger one replaces a weaker one.
 UNSETTLED, FAILED, UNKNOWN, DONE = range(4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -47,5 +48,6 @@ class Book:
 
     def judge(self, group: Group) -> None:
         """Verify the group's history, read back from its files, and enter the finding."""
-        history = files.read(self._stage.folder / group.name)
-        self.findings.append(finding(group, history, self._stage.profile.gates, str(self._stage.folder)))
+        folder = self._stage.folder
+        load = partial(files.read, folder / group.name)
+        self.findings.append(finding(group, load, self._stage.profile.gates, str(folder)))

@@ -61,7 +61,7 @@ class Key(NamedTuple):
         return isinstance(self.type, inspect.BoolType)
 
 
-def keys() -> tuple[Key, ...]:
+def known() -> tuple[Key, ...]:
     """List every key of a profile, in the order in which it is printed."""
     return tuple(_walk(inspect.type_info(Profile), ()))
 
@@ -128,15 +128,15 @@ def _plain(value: float) -> str:
 def build(file: Path | None, flags: Mapping[tuple[str, ...], Any]) -> Profile:
     """Build the profile that a file gives and flags (by a key's path) override, checked as a whole."""
     values: dict[tuple[str, ...], Any] = {}
-    known = {key.path: key for key in keys()}
+    by_path = {key.path: key for key in known()}
     if file is not None:
         for path, value in _leaves(_load(file), ()):
-            key = known.get(path)
+            key = by_path.get(path)
             if key is None:
-                raise UsageError(_unknown(file, path, [each.name for each in known.values()]))
+                raise UsageError(_unknown(file, path, [each.name for each in by_path.values()]))
             values[path] = _value(key, value, f"{file}: {key.name}", strict=True)
     for path, value in flags.items():
-        values[path] = _value(known[path], value, known[path].flag, strict=False)
+        values[path] = _value(by_path[path], value, by_path[path].flag, strict=False)
     return checked(msgspec.convert(_nested(values), Profile))
 
 
@@ -178,7 +178,7 @@ def _leaves(data: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[tu
     for name, value in data.items():
         if isinstance(value, dict):
             yield from _leaves(value, (*path, name))
-            if not value and (*path, name) not in {key.path[:-1] for key in keys()}:
+            if not value and (*path, name) not in {key.path[:-1] for key in known()}:
                 yield (*path, name), value
         else:
             yield (*path, name), value
@@ -186,7 +186,9 @@ def _leaves(data: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[tu
 
 def _unknown(file: Path, path: tuple[str, ...], known: list[str]) -> str:
     name = ".".join(path)
-    close = difflib.get_close_matches(name, known, n=1)
+    if any(each.startswith(f"{name}.") for each in known):
+        return f"{file}: {name} is a table: write [{name}] and its keys below."
+    close = difflib.get_close_matches(name, [*known, *{each.partition(".")[0] for each in known}], n=1)
     hint = f"did you mean {close[0]}?" if close else f"the keys are {', '.join(known)}."
     return f"{file}: unknown key {name}; {hint}"
 

@@ -24,7 +24,7 @@ _ALSO = {"--strategy": ("--strategies",), "--nodes": ("--expect-nodes",), "--hos
 
 def profile_options(command: Command) -> Command:
     """Give a command its scenarios, `--profile`, and a flag for each key."""
-    for key in reversed(toml.keys()):
+    for key in reversed(toml.known()):
         if key.path != ("scenarios",):
             command = _option(key)(command)
     file = click.Path(exists=False, dir_okay=False, path_type=Path)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import pyarrow as pa
+
+from orchestrator.history.files import HistoryError
 from orchestrator.reports.figures import figures_of
 from orchestrator.reports.result import Finding, Row
 from orchestrator.verifier import Facts, judge, verify
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from orchestrator.groups import Group
     from orchestrator.history.model import History
@@ -22,11 +25,12 @@ _COUNTS: Final = (
     *("lost_updates", "overlaps"),
 )
 _TIMES: Final = ("p50_ms", "p95_ms", "p99_ms", "max_ms", "operations_per_s")
+_BLANK: Final[dict[str, Any]] = {**dict.fromkeys(_COUNTS, 0), **dict.fromkeys(_TIMES)}
 
 
-def finding(group: Group, history: History, gates: Gates, folder: str) -> Finding:
-    """Verify a history, count it, and hold it to the gates."""
-    verdict, counted = _looked_at(history)
+def finding(group: Group, load: Callable[[], History], gates: Gates, folder: str) -> Finding:
+    """Verify a history, count it, and hold it to the gates; loaded here, so that nobody else keeps it."""
+    verdict, counted = _looked_at(load)
     row = Row(
         name=group.name,
         scenario=group.scenario,
@@ -40,18 +44,20 @@ def finding(group: Group, history: History, gates: Gates, folder: str) -> Findin
     return Finding(row=_gated(row, gates), verdict=verdict)
 
 
-def _looked_at(history: History) -> tuple[Verdict, dict[str, Any]]:
+def _looked_at(load: Callable[[], History]) -> tuple[Verdict, dict[str, Any]]:
     """Give verdict and figures, which share what is worked out; a history too broken to count still has a verdict."""
-    blank: dict[str, Any] = {**dict.fromkeys(_COUNTS, 0), **dict.fromkeys(_TIMES), "operations": history.meta.planned}
     try:
-        facts = Facts(history)
+        facts = Facts(load())
+    except HistoryError:
+        raise
     except Exception:  # noqa: BLE001 - `verify` meets the same, and says so in its verdict
-        return verify(history), blank
+        return verify(load()), _BLANK
+    pa.default_memory_pool().release_unused()  # what is needed was copied out of the tables
     verdict = judge(facts)
     try:
         counted = figures_of(facts, verdict)
     except Exception:  # noqa: BLE001 - the check that met the same is UNKNOWN in the verdict
-        return verdict, blank
+        return verdict, {**_BLANK, "operations": facts.columns.meta.planned}
     return verdict, {name: getattr(counted, name) for name in (*_COUNTS, *_TIMES)}
 
 
