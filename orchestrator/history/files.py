@@ -125,14 +125,14 @@ def _read_table(path: Path, table: str) -> pa.Table:
     try:
         with pq.ParquetFile(path) as file:
             pieces = [fitted(table, file.read_row_group(at, use_threads=False)) for at in range(file.num_row_groups)]
-        whole = pa.concat_tables([TABLES[table].empty_table(), *pieces]).unify_dictionaries().combine_chunks()
-        del pieces
-        pa.default_memory_pool().release_unused()
-        return whole
     except OSError as error:
         raise HistoryError(path, f"can't be read ({error.strerror or _first_line(error)})") from error
     except (ValueError, pa.ArrowException) as error:
         raise HistoryError(path, f"is malformed ({_first_line(error)})") from error
+    whole = pa.concat_tables([TABLES[table].empty_table(), *pieces]).unify_dictionaries().combine_chunks()
+    pieces.clear()
+    pa.default_memory_pool().release_unused()
+    return whole
 
 
 def _first_line(error: Exception) -> str:

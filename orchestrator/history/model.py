@@ -46,7 +46,9 @@ ATTEMPTS: Final = pa.schema(
 ACCESSES: Final = pa.schema(
     [
         pa.field("token", pa.int64(), nullable=False),
-        pa.field("mode", _text, nullable=False),  # r, w
+        pa.field(
+            "mode", _text, nullable=False
+        ),  # r read, w write, l asked for the row's lock by a statement of its own
         pa.field("relation", _text, nullable=False),
         pa.field("key", _text, nullable=False),
         pa.field("seq", pa.int64()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,7 +37,7 @@ def accounting(facts: Facts) -> Check:
     ):
         places = np.flatnonzero(flagged)
         found += len(places)
-        witnesses += shown(places, lambda place, made=witness: made(columns, place))  # type: ignore[misc]  # a default argument binds the loop's value
+        witnesses += shown(places, partial(witness, columns))
     return _with_orphans(facts, found, witnesses)
 
 

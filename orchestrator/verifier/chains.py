@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -30,10 +31,10 @@ def row_chains(facts: Facts) -> Check:
     columns = facts.columns
     witnesses: list[Witness] = []
     found = 0
-    for flagged, anomaly, sentence in _faults(columns):
+    for flagged, anomaly, witness in _faults(columns):
         places = np.flatnonzero(flagged)
         found += len(places)
-        witnesses += shown(places, lambda place, a=anomaly, s=sentence: s(columns, place, a))  # type: ignore[misc]  # default arguments bind the loop's values
+        witnesses += shown(places, partial(witness, columns, anomaly))
     ended, ends = _ends(columns)
     summary = f"{counted(len(columns.effects.row), 'effect')} on {counted(columns.rows.planned, 'row')}"
     found += ended
@@ -41,7 +42,7 @@ def row_chains(facts: Facts) -> Check:
     return judged("row chains", found, summary, (*witnesses, *ends)[:10])
 
 
-def _faults(columns: Columns) -> list[tuple[Flags, str, Callable[[Columns, int, str], Witness]]]:
+def _faults(columns: Columns) -> list[tuple[Flags, str, Callable[[Columns, str, int], Witness]]]:
     effects = columns.effects
     before = previous(columns)
     first = before < 0
@@ -53,7 +54,7 @@ def _faults(columns: Columns) -> list[tuple[Flags, str, Callable[[Columns, int, 
         (~planned, "unplanned-row", _unplanned),
         (planned & (effects.seq > expected), "seq-gap", _gap),
         (planned & (effects.seq < expected), "seq-twice", _gap),
-        (planned & ~_continues(columns, before), "broken-chain", _broken),
+        (planned & ~continues(columns, before), "broken-chain", _broken),
         (planned & (effects.version_before != version), "broken-version", _version),
         (~advanced & ~_deleted(columns), "version-step", _version),
         (_deleted(columns), "row-deleted", _gone),
@@ -87,7 +88,7 @@ def _deleted(columns: Columns) -> Flags:
     return gone[columns.effects.order]  # type: ignore[no-any-return]  # pyarrow is untyped
 
 
-def _continues(columns: Columns, before: Ints) -> Flags:
+def continues(columns: Columns, before: Ints) -> Flags:
     """Each effect's `before` is the `after` of the one before it, or the row's initial state."""
     effects, rows = columns.effects, columns.rows
     result = np.ones(len(before), dtype=np.bool_)
@@ -151,39 +152,39 @@ def _final(columns: Columns, row: int, last: int) -> Witness:
     return Witness(anomaly="final-row", sentence=sentence, row=name)
 
 
-def _witness(columns: Columns, place: int, anomaly: str, sentence: str) -> Witness:
+def _witness(columns: Columns, anomaly: str, place: int, sentence: str) -> Witness:
     token = int(columns.effects.token[place])
     return Witness(anomaly=anomaly, sentence=sentence, attempts=(token,), row=row_of(columns, place))
 
 
-def _unplanned(columns: Columns, place: int, anomaly: str) -> Witness:
+def _unplanned(columns: Columns, anomaly: str, place: int) -> Witness:
     name = row_of(columns, place)
-    return _witness(columns, place, anomaly, f"{name} was changed, but it was not among the rows at the start.")
+    return _witness(columns, anomaly, place, f"{name} was changed, but it was not among the rows at the start.")
 
 
-def _gap(columns: Columns, place: int, anomaly: str) -> Witness:
+def _gap(columns: Columns, anomaly: str, place: int) -> Witness:
     seq, before = int(columns.effects.seq[place]), previous(columns)[place]
     last = int(columns.effects.seq[before]) if before >= 0 else 0
     name = row_of(columns, place)
-    return _witness(columns, place, anomaly, f"{name} has an effect with seq {seq} right after seq {last}.")
+    return _witness(columns, anomaly, place, f"{name} has an effect with seq {seq} right after seq {last}.")
 
 
-def _broken(columns: Columns, place: int, anomaly: str) -> Witness:
+def _broken(columns: Columns, anomaly: str, place: int) -> Witness:
     seq, (before, _) = int(columns.effects.seq[place]), values(columns, place)
     name = row_of(columns, place)
     sentence = f"{name} was changed at seq {seq} from {before}, which is not the state that seq {seq - 1} left."
-    return _witness(columns, place, anomaly, sentence)
+    return _witness(columns, anomaly, place, sentence)
 
 
-def _version(columns: Columns, place: int, anomaly: str) -> Witness:
+def _version(columns: Columns, anomaly: str, place: int) -> Witness:
     effects, seq = columns.effects, int(columns.effects.seq[place])
     step = f"{effects.version_before[place]} to {effects.version_after[place]}"
     before = previous(columns)[place]
     last = int(_version_before(columns, previous(columns))[place]) if len(effects.row) else before
     sentence = f"{row_of(columns, place)} went from version {step} at seq {seq}, where version {last} stood."
-    return _witness(columns, place, anomaly, sentence)
+    return _witness(columns, anomaly, place, sentence)
 
 
-def _gone(columns: Columns, place: int, anomaly: str) -> Witness:
+def _gone(columns: Columns, anomaly: str, place: int) -> Witness:
     sentence = f"{row_of(columns, place)} was deleted at seq {columns.effects.seq[place]}; no operation deletes rows."
-    return _witness(columns, place, anomaly, sentence)
+    return _witness(columns, anomaly, place, sentence)

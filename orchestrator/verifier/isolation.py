@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from orchestrator.verifier.arrays import NONE, at, search
+from orchestrator.verifier.chains import continues, previous
 from orchestrator.verifier.lost_updates import witness_of
 from orchestrator.verifier.verdict import Check, Value, Witness
-from orchestrator.verifier.words import attempt, counted, judged, shown
+from orchestrator.verifier.words import attempt, counted, judged, row_of, shown, values
 
 if TYPE_CHECKING:
     from orchestrator.verifier.arrays import Ints
@@ -26,17 +27,25 @@ _READS_OUTSIDE: Final = "naive-autocommit"
 
 
 def isolation_kept(facts: Facts) -> Check:
-    """No read of a write that was never committed; above read committed no lost update within a transaction either."""
-    columns = facts.columns
-    reads = _foreign_reads(columns)
-    dirty = _dirty(columns, reads) if facts.complete else reads[:0]
-    lost = np.flatnonzero(facts.reads.stale) if _prohibits_lost_updates(columns) else reads[:0]
-    summary = f"{columns.meta.isolation}: {_looked_at(facts, reads)}"
-    found = len(dirty) + len(lost)
-    if not found and (not len(reads) or not facts.complete):
+    """No read of, and no write over, what was never committed; above read committed no lost update either."""
+    columns, none = facts.columns, np.zeros(0, dtype=np.int64)
+    reads, writes = _foreign_reads(columns), np.flatnonzero(previous(columns) >= 0)
+    summary = f"{columns.meta.isolation}: {_looked_at(facts, reads, writes)}"
+    lost = np.flatnonzero(facts.reads.stale) if _prohibits_lost_updates(columns) else none
+    dirty = _dirty(columns, reads) if facts.complete else none
+    over = writes[~continues(columns, previous(columns))[writes]] if facts.complete else none
+    found = len(dirty) + len(over) + len(lost)
+    if not found and not (facts.complete and len(reads) + len(writes)):
         return Check(name=NAME, value=Value.UNKNOWN, summary=summary)
-    summary += f"; {counted(len(dirty), 'read')} of uncommitted writes, {counted(len(lost), 'prohibited lost update')}"
-    witnesses = (*shown(lost, lambda place: witness_of(facts, place)), *shown(dirty, lambda at: _witness(columns, at)))
+    if found:
+        summary += (
+            f"; {len(dirty):,} uncommitted read, {len(over):,} overwritten, {len(lost):,} prohibited lost updates"
+        )
+    witnesses = (
+        *shown(lost, lambda place: witness_of(facts, place)),
+        *shown(dirty, lambda place: _read_witness(columns, place)),
+        *shown(over, lambda place: _write_witness(columns, place)),
+    )
     return judged(NAME, found, summary, witnesses[:10])
 
 
@@ -44,8 +53,8 @@ def _prohibits_lost_updates(columns: Columns) -> bool:
     return columns.meta.isolation in _PROHIBITING and columns.meta.strategy != _READS_OUTSIDE
 
 
-def _looked_at(facts: Facts, reads: Ints) -> str:
-    text = f"{counted(len(reads), 'read')} of others' writes looked at" if len(reads) else "no reads recorded"
+def _looked_at(facts: Facts, reads: Ints, writes: Ints) -> str:
+    text = f"{counted(len(reads), 'read')} of others' writes and {counted(len(writes), 'overwrite')} looked at"
     if not facts.complete:
         text += ", but not everything was gathered"
     permitted = int(facts.reads.stale.sum())
@@ -75,7 +84,7 @@ def _dirty(columns: Columns, reads: Ints) -> Ints:
     return uncommitted
 
 
-def _witness(columns: Columns, access: int) -> Witness:
+def _read_witness(columns: Columns, access: int) -> Witness:
     accesses = columns.accesses
     reader, row = int(accesses.attempt[access]), columns.rows.name(int(accesses.row[access]))
     sentence = (
@@ -84,3 +93,12 @@ def _witness(columns: Columns, access: int) -> Witness:
     )
     tokens = (int(columns.attempts.token[reader]),) if reader >= 0 else ()
     return Witness(anomaly="aborted-read", sentence=sentence, attempts=tokens, row=row)
+
+
+def _write_witness(columns: Columns, place: int) -> Witness:
+    effects, row = columns.effects, row_of(columns, place)
+    sentence = (
+        f"A changed {row} at seq {effects.seq[place]} from {values(columns, place)[0]}, but that is not what the"
+        f" commit of seq {effects.seq[place - 1]} left. A is {attempt(columns, int(effects.attempt[place]))}."
+    )
+    return Witness(anomaly="dirty-write", sentence=sentence, attempts=(int(effects.token[place]),), row=row)

@@ -47,14 +47,14 @@ def operation(columns: Columns, place: int) -> str:
 
 
 def attempt(columns: Columns, place: int) -> str:
-    """An attempt: operation 12 (deduct 5 from users/7) on node-1, process 3, slot 0."""
+    """An attempt: operation 12 (deduct 5 from users/7) on node-1, pid 4711, slot 0."""
     if place < 0:
         return "a writer whose attempt is not in the history"
     attempts = columns.attempts
     process = int(attempts.process[place])
-    node = columns.processes.get(process, ("?",))[0]
+    node, _, pid, _ = columns.processes.get(process, ("an unknown node", "", "unknown", ""))
     who = operation(columns, int(attempts.operation[place]))
-    return f"{who} on {node}, process {process}, slot {attempts.slot[place]}"
+    return f"{who} on {node}, pid {pid}, slot {attempts.slot[place]}"
 
 
 def ending(columns: Columns, place: int) -> str:

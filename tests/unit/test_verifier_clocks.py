@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -52,7 +52,7 @@ def test_a_process_without_readings_has_no_bound() -> None:
     assert mapped([], 100) == (100, UNBOUNDED)
 
 
-def columns(**meta: object) -> Columns:
+def columns(**meta: Any) -> Columns:  # noqa: ANN401  # a run's own settings
     """Two processes' attempts."""
     return prepare(race(deduct(0, 1), deduct(0, 1), **meta).history())
 

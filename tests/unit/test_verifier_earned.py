@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.unit.histories import Draft
 
 
-def busy(**meta: object) -> Draft:
+def busy(**meta: Any) -> Draft:  # noqa: ANN401  # a run's own settings
     """Ten operations of two workers on one row."""
     return race(*(grant(0, 1) for _ in range(10)), **meta)
 
@@ -231,6 +231,15 @@ def test_an_abort_with_one_worker_proves_nothing() -> None:
     assert met(draft) == 0
 
 
+def test_waiting_for_a_lock_of_its_own_statement_counts() -> None:
+    """An access of mode l opens the window as any other: the lock is the row's."""
+    draft = apart(race(grant(0, 1), grant(0, 1)), 2 * TURN_NS)
+    assert met(draft) == 0
+    waiting = draft.read_of(1)
+    draft.accesses.append({**waiting, "mode": "l", "seq": None, "rows": 0, "at_ns": waiting["at_ns"] - 2 * TURN_NS})
+    assert met(draft) == 2
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -259,7 +268,7 @@ def test_a_crashed_check_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     def crash(_facts: Facts) -> None:
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setitem(CONSISTENT, "accounting", crash)  # type: ignore[misc]  # the table is final, its entries are replaced for this test alone
+    monkeypatch.setitem(CONSISTENT, "accounting", crash)
     verdict = verify(busy().history())
     assert verdict.value is Value.UNKNOWN
     assert verdict.checks[3].summary == "the check crashed: ZeroDivisionError: oops"

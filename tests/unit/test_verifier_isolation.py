@@ -70,7 +70,26 @@ def test_an_attempt_may_read_its_own_uncommitted_write() -> None:
     assert check(draft, "isolation kept").value is Value.VALID
 
 
-def test_nothing_is_said_where_no_read_saw_anothers_write() -> None:
+def test_a_write_over_what_was_never_committed_contradicts_every_level() -> None:
+    """G0, dirty write: the trigger saw another state than the last commit left."""
+    draft = race(deduct(0, 5), deduct(0, 3))
+    draft.effects[1]["before"] = '{"id": 0, "credits": 1}'
+    draft.accesses.clear()
+    found = check(draft, "isolation kept")
+    assert found.value is Value.INVALID
+    assert found.witnesses[0].anomaly == "dirty-write"
+
+
+def test_writes_without_reads_are_looked_at_too() -> None:
+    """Statements that read and write at once each start where the last commit ended."""
+    draft = race(deduct(0, 5), deduct(0, 3))
+    draft.accesses.clear()
+    assert (
+        check(draft, "isolation kept").summary == "read committed: 0 reads of others' writes and 1 overwrite looked at"
+    )
+
+
+def test_nothing_is_said_where_nobody_met_anothers_write() -> None:
     """Nothing looked at is UNKNOWN."""
     assert check(race(deduct(0, 5)), "isolation kept").value is Value.UNKNOWN
 

@@ -40,8 +40,8 @@ def test_a_lost_update_is_told_in_words() -> None:
     assert witness.sentence == (
         "A read users/0 at seq 0, B committed seq 1 (credits 100 -> credits 95), then A overwrote it with seq 2"
         " (credits 95 -> credits 97) without having seen it: B's write is lost."
-        " A is operation 1 (deduct 3 from users/0) on node-2, process 2, slot 0;"
-        " B is operation 0 (deduct 5 from users/0) on node-1, process 1, slot 0."
+        " A is operation 1 (deduct 3 from users/0) on node-2, pid 102, slot 0;"
+        " B is operation 0 (deduct 5 from users/0) on node-1, pid 101, slot 0."
     )
 
 
