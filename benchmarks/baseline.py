@@ -79,6 +79,7 @@ def _node(services: Services, queue: str, name: str, concurrency: int) -> Iterat
         "PYTHONPATH": str(ROOT),
         "BASELINE_BROKER_URL": services.broker_url,
         "BASELINE_DATABASE_URL": services.database_url,
+        "PYTHONWARNINGS": "ignore",  # Celery's advice not to be root would fill the terminal
     }
     process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     try:
