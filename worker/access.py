@@ -101,12 +101,12 @@ class Access:
 
     def advisory(self, keys: tuple[int, ...]) -> None:
         """Take the rows' advisory locks, a statement each, until the transaction ends."""
-        for number in self._locks(keys):
-            self._link.execute(LOCK_TRANSACTION, {"lock": number})
+        for key in keys:
+            self._lock(LOCK_TRANSACTION, key)
 
     def advisory_session(self, keys: tuple[int, ...]) -> _SessionLocks:
         """Hold the rows' advisory locks for a `with` block around a transaction."""
-        return _SessionLocks(self._link, self._locks(keys), self._settings.lock_timeout_ms)
+        return _SessionLocks(self, self._link, keys, self._settings.lock_timeout_ms)
 
     def think(self) -> None:
         """Pause as a body would that computes between read and write."""
@@ -120,9 +120,21 @@ class Access:
         """Note that the transaction's last answer has come."""
         self.ended_ns = self._runtime.now()
 
-    def _locks(self, keys: tuple[int, ...]) -> list[int]:
-        words = self._statements
-        return [lock_number(words.schema, words.scenario.relation, key) for key in keys]
+    def lock_session(self, key: int) -> None:
+        """Take a row's advisory lock for the session."""
+        self._lock(LOCK_SESSION, key)
+
+    def unlock_session(self, key: int) -> None:
+        """Give a row's advisory lock back."""
+        self._link.execute(UNLOCK_SESSION, {"lock": self._number(key)})
+
+    def _lock(self, statement: ClauseElement, key: int) -> None:
+        """Ask for a row's advisory lock; the wait for it is recorded as the first touch of the row."""
+        self._record("l", key, self._runtime.now(), 0)
+        self._link.execute(statement, {"lock": self._number(key)})
+
+    def _number(self, key: int) -> int:
+        return lock_number(self._statements.schema, self._statements.scenario.relation, key)
 
     def _write(self, statement: ClauseElement, params: Mapping[str, Any], keys: tuple[int, ...]) -> Answer:
         at = self._runtime.now()
@@ -170,11 +182,12 @@ class _Transaction:
 class _SessionLocks:
     """Advisory locks of the session: taken in order, given back in any case."""
 
-    __slots__ = ("_held", "_link", "_numbers", "_timeout")
+    __slots__ = ("_access", "_held", "_keys", "_link", "_timeout")
 
-    def __init__(self, link: Link, numbers: list[int], timeout: int) -> None:
+    def __init__(self, access: Access, link: Link, keys: tuple[int, ...], timeout: int) -> None:
+        self._access = access
         self._link = link
-        self._numbers = numbers
+        self._keys = keys
         self._timeout = timeout
         self._held: list[int] = []
 
@@ -183,9 +196,9 @@ class _SessionLocks:
             if self._timeout:
                 # A lock timeout is local to a transaction; the lock itself outlives it.
                 self._link.begin(Begin(Isolation.READ_COMMITTED, None, self._timeout))
-            for number in self._numbers:
-                self._link.execute(LOCK_SESSION, {"lock": number})
-                self._held.append(number)
+            for key in self._keys:
+                self._access.lock_session(key)
+                self._held.append(key)
             if self._timeout:
                 self._link.commit()
         except BaseException:
@@ -198,8 +211,8 @@ class _SessionLocks:
 
     def _release(self) -> None:
         try:
-            for number in self._held:
-                self._link.execute(UNLOCK_SESSION, {"lock": number})
+            for key in self._held:
+                self._access.unlock_session(key)
         except LostConnection:
             # The server gave the locks back with the session; the transaction's outcome is known already.
             return

@@ -167,7 +167,7 @@ class StartLine(msgspec.Struct, frozen=True, array_like=True, tag="start"):
 class Access(msgspec.Struct, frozen=True, array_like=True):
     """One row that an attempt read or wrote, as the access layer saw it."""
 
-    #: "r" read, "w" write.
+    #: "r" read, "w" write, "l" asked for the row's advisory lock.
     mode: str
     relation: str
     key: str
