@@ -37,7 +37,7 @@ def batches(services: Services, raced: Profile) -> float:
         seed=1,
     )
     try:
-        publisher = Publisher(broker, raced.operations, again=True)
+        publisher = Publisher(broker, raced.operations, 1, again=True)
         publisher.settled = raced.operations  # nobody settles: publish without waiting
         began = time.perf_counter()
         publisher.run(messages(settings, name, plan(raced, "credits"), 1))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 
+from orchestrator import toml
 from orchestrator.cli import rowrace
 from tests.compose_file import services
 from tests.documents import ROOT, commands, documents, scripts
@@ -95,6 +96,25 @@ def test_links_lead_somewhere(path: Path) -> None:
     """Each relative link of a document leads to a file or folder of the checkout."""
     targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text(encoding="utf-8"))
     assert [] == [target for target in targets if not (path.parent / target).exists()]
+
+
+def test_every_key_of_a_profile_is_documented() -> None:
+    """docs/profile.md has a row for each key, with its flag, and no row for anything else."""
+    rows = re.findall(
+        r"^\| `([\w.]+)` \| (?:\(arguments\)|`(--[\w-]+)`)", (ROOT / "docs" / "profile.md").read_text(), re.MULTILINE
+    )
+    keys = {key.name: "" if key.name == "scenarios" else key.flag for key in toml.known()}
+    assert keys == dict(rows)
+
+
+def test_no_command_escapes() -> None:
+    """A `rowrace` command in an indented block would be run by no test: it belongs into a `console` block."""
+    found = [
+        f"{path.name}: {line}"
+        for path in documents()
+        for line in re.findall(r"^ {4}(?:\$ )?((?:rowrace|make) .*)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+    assert [] == found
 
 
 def _plain(command: Command) -> list[str]:
