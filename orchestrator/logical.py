@@ -87,7 +87,7 @@ class LogicalProcess:
         self._encoder = msgspec.json.Encoder()
         self._counter = count(1)
         self._open: dict[int, tuple[sqlite3.Connection, SqliteLink]] = {}
-        self._hooks = Hooks(hub.switch, hub.block, count(1).__next__, lambda: clock.read() // 1_000)
+        self._hooks = Hooks(hub.switch, hub.block, count(1).__next__, clock.read)
 
     def connect(self) -> SqliteLink:
         """Give the slot its own connection."""

@@ -151,6 +151,7 @@ class Access:
         if not self._settings.recording:
             return
         seq, version, writer = (None, None, None) if row is None else (row.seq, row.version, row.writer)
+        at = max(at, self._link.sent_ns)
         relation = self._statements.scenario.relation
         self.accesses.append(contract.Access(mode, relation, str(key), seq, version, writer, at, rows))
 

@@ -40,6 +40,8 @@ class Link(Protocol):
     dialect: str
     #: Process id and start (microseconds since 1970, database clock) of the server's backend; (0, 0) on SQLite.
     backend: tuple[int, int]
+    #: When the last statement was sent, local monotonic clock; 0 where `execute` sends at once.
+    sent_ns: int
 
     def begin(self, begin: Begin) -> None:
         """Open a transaction, lazily: nothing is sent before the first statement."""

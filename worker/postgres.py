@@ -106,6 +106,7 @@ class PostgresLink:
     """One checked-out connection."""
 
     dialect = "postgresql"
+    sent_ns = 0
 
     __slots__ = ("_begin", "_dialect", "_held", "_pooled", "_session", "backend")
 

@@ -44,8 +44,8 @@ class Hooks(NamedTuple):
     blocked: Callable[[], None]
     #: Gives every transaction a number of its own.
     txid: Callable[[], int]
-    #: The database clock, microseconds.
-    now_us: Callable[[], int]
+    #: The database clock, which is everybody's clock here, nanoseconds.
+    now_ns: Callable[[], int]
 
 
 class _Compiler(SQLiteCompiler):
@@ -93,6 +93,7 @@ class SqliteLink:
 
     dialect = "sqlite"
     backend = (0, 0)
+    sent_ns = 0
 
     def __init__(self, connection: sqlite3.Connection, hooks: Hooks) -> None:
         self._connection = connection
@@ -115,6 +116,7 @@ class SqliteLink:
         """Run a Core statement, after a switch point; waits, by the hook, while another connection writes."""
         form, writes = compiled(statement, DIALECT), not getattr(statement, "is_select", False)
         self._hooks.switch("write" if writes else "read", form.sql)
+        self.sent_ns = self._hooks.now_ns()
         if self._begin is None:
             self._says["txid"] = self._hooks.txid()
         elif not self._connection.in_transaction:
@@ -161,7 +163,7 @@ class SqliteLink:
     def _run(self, text: str, values: Mapping[str, Any]) -> sqlite3.Cursor:
         """Send until it isn't blocked; translate what can end an attempt."""
         while True:
-            self._says["now"] = self._hooks.now_us()
+            self._says["now"] = self._hooks.now_ns() // 1_000
             try:
                 return self._connection.execute(text, values)
             except sqlite3.Error as error:

@@ -41,7 +41,7 @@ class Bench:
     def __init__(self, path: Path) -> None:
         self.points: list[tuple[str, str]] = []
         self.when_blocked: Callable[[], None] = self._give
-        hooks = Hooks(lambda *point: self.points.append(point), self._blocked, count(1).__next__, count(7).__next__)
+        hooks = Hooks(lambda *point: self.points.append(point), self._blocked, count(1).__next__, count(7_000, 1_000).__next__)
         self.connections = [connect(path) for _ in range(2)]
         self.one, self.two = (SqliteLink(connection, hooks) for connection in self.connections)
 
@@ -188,7 +188,7 @@ def test_trigger_stamps_and_records(bench: Bench) -> None:
     _set(bench.one, 80)
     bench.one.commit()
     assert bench.effects() == [
-        ("users", "0", 1, 0, 0, '{"id":0,"credits":100}', '{"id":0,"credits":90}', 4294967297, 3, 1, 8),
+        ("users", "0", 1, 0, 0, '{"id":0,"credits":100}', '{"id":0,"credits":90}', 4294967297, 3, 1, 9),
         ("users", "0", 2, 0, 0, '{"id":0,"credits":90}', '{"id":0,"credits":80}', 4294967297, 3, 1, 9),
     ]
     assert bench.one.execute(_READ, {"key": 0}).rows == [(80, 2, 4294967297)]
