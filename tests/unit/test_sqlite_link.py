@@ -189,7 +189,7 @@ def test_trigger_stamps_and_records(bench: Bench) -> None:
     bench.one.commit()
     assert bench.effects() == [
         ("users", "0", 1, 0, 0, '{"id":0,"credits":100}', '{"id":0,"credits":90}', 4294967297, 3, 1, 9),
-        ("users", "0", 2, 0, 0, '{"id":0,"credits":90}', '{"id":0,"credits":80}', 4294967297, 3, 1, 9),
+        ("users", "0", 2, 0, 0, '{"id":0,"credits":90}', '{"id":0,"credits":80}', 4294967297, 3, 1, 11),
     ]
     assert bench.one.execute(_READ, {"key": 0}).rows == [(80, 2, 4294967297)]
 
