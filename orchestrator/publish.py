@@ -32,6 +32,8 @@ BATCH: Final = 500
 WINDOW: Final = 50_000
 #: How often a batch is published before it is given up.
 TRIES: Final = 4
+#: Pause after a batch's first failure, seconds; it doubles with each.
+_PAUSE: Final = 0.2
 
 #: Where an id, `<run>.<group>.<message>`, has the message's number.
 _NUMBER: Final = 2
@@ -108,7 +110,7 @@ class Publisher:
                 self.confirmed[batch[0].first : batch[-1].end] = True
                 self.published += batch[-1].end - batch[0].first
                 return True
-            if self.stop.wait(0.2 * 2**attempt):
+            if self.stop.wait(_PAUSE * 2**attempt):
                 break
         return False
 

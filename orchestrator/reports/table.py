@@ -107,9 +107,14 @@ def _isolation(report: Report) -> str:
     if not report.findings:
         return "Isolation kept: UNKNOWN, nothing was raced."
     if not broken:
-        return f"Isolation kept: VALID in {len(report.findings)} groups, no anomaly that the group's level prohibits."
+        return f"Isolation kept: VALID in {_groups(report)}: no anomaly that the level prohibits."
     names = "; ".join(f"{each.verdict.isolation.value} in {each.row.name}" for each in broken)
     return f"Isolation kept: {names}" + ("; VALID in the others." if len(broken) < len(report.findings) else ".")
+
+
+def _groups(report: Report) -> str:
+    count = len(report.findings)
+    return "1 group" if count == 1 else f"all {count} groups"
 
 
 def render(report: Report, stream: TextIO) -> None:

@@ -71,7 +71,7 @@ def test_refusals_happen_and_stay_rare(operations: int, rows: int) -> None:
     balances, refused = [100] * rows, 0
     for operation in plan(Profile(operations=operations, rows=rows), "credits"):
         params = operation.params
-        source = params.get("source", params.get("user"))
+        source: int = params["source" if operation.kind == "transfer" else "user"]
         if operation.kind == "grant":
             balances[source] += params["amount"]
         elif balances[source] < params["amount"]:

@@ -1,0 +1,135 @@
+"""The run's queue on a real broker: publishing into it, counting, taking back, removing."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import redis
+
+from orchestrator.broker import Broker, leftovers
+from orchestrator.errors import ServiceError
+from orchestrator.plan import plan
+from orchestrator.profile import Profile
+from orchestrator.publish import BATCH, Publisher, messages
+from worker.contract import Isolation, Retry, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def broker(broker_url: str) -> Iterator[Broker]:
+    """A run of its own on the shared broker."""
+    opened = Broker(broker_url, secrets.token_hex(9))
+    yield opened
+    opened.remove()
+    opened.close()
+
+
+@pytest.fixture
+def client(broker_url: str) -> Iterator[Any]:
+    """The broker as it is, for looking inside."""
+    with redis.Redis.from_url(broker_url) as opened:
+        yield opened
+
+
+def _publish(broker: Broker, count: int, per_message: int = 1) -> Publisher:
+    settings = Settings(
+        run="abcd",
+        schema="rowrace_abcd_1",
+        scenario="credits",
+        strategy="atomic",
+        isolation=Isolation.READ_COMMITTED,
+        retry=Retry(),
+        think_ms=(0.0, 0.0),
+        lock_timeout_ms=0,
+        recording=True,
+        seed=1,
+    )
+    publisher = Publisher(broker, count, per_message, again=True)
+    stream = plan(Profile(operations=count), "credits")
+    publisher.run(messages(settings, "abcd.1", stream, per_message))
+    return publisher
+
+
+@pytest.mark.parametrize("per_message", [1, 7])
+def test_published_messages_are_in_the_queue_once(broker: Broker, client: Any, per_message: int) -> None:  # noqa: ANN401 - redis-py's types don't help
+    """Every message is there, confirmed, in the plan's order, across batches."""
+    count = 2 * BATCH + 3
+    publisher = _publish(broker, count, per_message)
+    expected = -(-count // per_message)
+    assert (expected, True) == (broker.waiting(), bool(publisher.confirmed.all()))
+    taken = [json.loads(each)["headers"]["id"] for each in client.lrange(broker.queue, 0, -1)]
+    assert [f"abcd.1.{number}" for number in range(expected)] == taken[::-1]  # workers take from the right
+
+
+def test_publishing_leaves_no_binding(broker: Broker, client: Any) -> None:  # noqa: ANN401 - as above
+    """The default exchange needs none, so a queue is all there is to remove."""
+    _publish(broker, 3)
+    assert [] == list(client.scan_iter(f"_kombu.binding*{broker.queue}"))
+
+
+def test_publishing_to_a_broker_that_is_gone_confirms_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failure is kept, not raised, so that the loop that follows the journal can tell it."""
+    monkeypatch.setattr("orchestrator.publish._PAUSE", 0.0)
+    gone = Broker("redis://127.0.0.1:1/0", "abcd")
+    publisher = _publish(gone, 3)
+    gone.close()
+    assert (0, False, True) == (publisher.published, bool(publisher.confirmed.any()), publisher.error is not None)
+
+
+def test_a_silent_broker_is_one_sentence_without_its_password() -> None:
+    """Whatever is asked of it."""
+    gone = Broker("redis://:secret@127.0.0.1:1/0", "abcd")
+    with pytest.raises(ServiceError) as raised:
+        gone.waiting()
+    gone.close()
+    assert "does not answer" in str(raised.value)
+    assert "secret" not in str(raised.value)
+
+
+def _take(client: Any, broker: Broker, tag: str, queue: str | None = None) -> None:  # noqa: ANN401 - as above
+    """Take a message as kombu's consumer does: out of the list, into the hash and the index of unacknowledged ones."""
+    message = json.loads(client.rpop(broker.queue))
+    client.hset("unacked", tag, json.dumps([message, "", queue or broker.queue]))
+    client.zadd("unacked_index", {tag: 1})
+
+
+def test_only_the_run_s_own_unacknowledged_messages_count(broker: Broker, client: Any) -> None:  # noqa: ANN401 - as above
+    """The hash is shared by every queue of the broker."""
+    _publish(broker, 3)
+    mine, theirs = secrets.token_hex(8), secrets.token_hex(8)
+    _take(client, broker, mine)
+    _take(client, broker, theirs, queue="somebody-elses")
+    try:
+        assert (1, 1) == (broker.waiting(), broker.unacknowledged())
+        broker.remove()
+        assert (0, 0) == (broker.waiting(), broker.unacknowledged())
+        assert client.hexists("unacked", theirs)
+        assert not client.zscore("unacked_index", mine)
+    finally:
+        client.hdel("unacked", theirs)
+        client.zrem("unacked_index", theirs)
+
+
+def test_withdrawing_names_every_message_that_nobody_took(broker: Broker, client: Any) -> None:  # noqa: ANN401 - as above
+    """What is taken back counts as unpublished; what a worker holds stays confirmed."""
+    publisher = _publish(broker, 5)
+    client.rpop(broker.queue)
+    for message in broker.withdraw():
+        publisher.withdrawn(message)
+    assert 0 == broker.waiting()
+    assert [True, False, False, False, False] == publisher.confirmed.tolist()
+
+
+def test_leftovers_are_found_by_run(broker: Broker, broker_url: str) -> None:
+    """A queue that an ended run left names its run."""
+    run = broker.queue.removeprefix("rowrace.")
+    assert run not in leftovers(broker_url)
+    _publish(broker, 1)
+    assert run in leftovers(broker_url)
+    broker.remove()
+    assert run not in leftovers(broker_url)

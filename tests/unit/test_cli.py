@@ -1,0 +1,221 @@
+"""The command line: what is printed where, and what it ends with; nothing here starts a service."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from orchestrator import toml
+from orchestrator.cli import main
+from orchestrator.plan import digest
+from orchestrator.profile import Profile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Rowrace = Callable[..., "Done"]
+
+HOME = Path(__file__).resolve().parents[2]
+
+
+class Done(NamedTuple):
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def rowrace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Rowrace:
+    """Run the command in an empty folder, without any of rowrace's variables."""
+    for name in [name for name in os.environ if name.startswith("ROWRACE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str, **variables: str) -> Done:
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "argv", ["rowrace", *arguments])
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            with pytest.raises(SystemExit) as ended:
+                main()
+        said = capsys.readouterr()
+        return Done(int(ended.value.code or 0), said.out, said.err)
+
+    return run
+
+
+def test_help_documents_every_exit_code(rowrace: Rowrace) -> None:
+    """What a command ends with is no secret."""
+    done = rowrace("--help")
+    assert 0 == done.returncode
+    for code in (
+        "0    every verdict",
+        "1    a verdict",
+        "2    wrong usage",
+        "3    UNKNOWN",
+        "4    a service",
+        "130  inter",
+    ):
+        assert code in done.stdout
+
+
+def test_every_key_has_its_flag(rowrace: Rowrace) -> None:
+    """Whatever a profile says can be said on the command line."""
+    text = rowrace("run", "--help").stdout
+    flags = [key.flag for key in toml.known() if key.path != ("scenarios",)]
+    assert [] == [flag for flag in flags if f"{flag} " not in text and f"{flag}," not in text]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("run", "loans"), "Unknown scenario loans"),
+        (("run", "--strategy", "hope"), "Unknown strategy hope"),
+        (("run", "--operations", "-5"), "--operations takes an integer of 0 or more"),
+        (("run", "--mode", "eager", "--strategy", "pessimistic"), "Strategy pessimistic is not on this rung"),
+        (("run", "--profile", "none.toml"), "none.toml: can't be read"),
+        (("run", "--database-url", "mysql://u:secret@h/d"), "--database-url must look like postgresql://"),
+        (("verify", "nowhere"), "nowhere: there is no such folder"),
+        (("plan", "--rows", "0"), "--rows takes an integer of 1 or more"),
+        (("profile", "--seed", "x"), "--seed takes an integer of 0 or more"),
+    ],
+)
+def test_wrong_usage_is_one_sentence_and_2(rowrace: Rowrace, arguments: tuple[str, ...], said: str) -> None:
+    """No traceback, no password, nothing on stdout, no folder left."""
+    done = rowrace(*arguments)
+    assert 2 == done.returncode
+    assert done.stderr.startswith(f"rowrace: {said}")
+    assert 1 == len(done.stderr.splitlines())
+    assert "" == done.stdout
+    assert "secret" not in done.stderr
+
+
+def test_unknown_flag_is_wrong_usage(rowrace: Rowrace) -> None:
+    """What click finds ends as what we find."""
+    assert 2 == rowrace("run", "--operatoins", "5").returncode
+
+
+def test_unknown_key_in_a_profile_names_file_and_key(rowrace: Rowrace, tmp_path: Path) -> None:
+    """A typing error in a file is found before anything starts."""
+    (tmp_path / "mine.toml").write_text("operatoins = 5\n", encoding="utf-8")
+    done = rowrace("run", "--profile", "mine.toml")
+    assert (2, "rowrace: mine.toml: unknown key operatoins; did you mean operations?\n") == (
+        done.returncode,
+        done.stderr,
+    )
+
+
+@pytest.mark.parametrize(
+    ("variable", "url"),
+    [
+        ("ROWRACE_DATABASE_URL", "postgresql://user:secret@127.0.0.1:1/db"),
+        ("ROWRACE_BROKER_URL", "redis://:secret@127.0.0.1:1/0"),
+    ],
+)
+def test_a_service_that_does_not_answer_is_one_sentence_and_4(rowrace: Rowrace, variable: str, url: str) -> None:
+    """A given URL is used or is an error: nothing is embedded in its place."""
+    done = rowrace("run", **{variable: url})
+    assert 4 == done.returncode
+    assert 1 == len(done.stderr.splitlines())
+    assert "127.0.0.1:1" in done.stderr
+    assert "secret" not in done.stderr
+
+
+def test_plan_prints_the_digest(rowrace: Rowrace) -> None:
+    """The printed digest is the plan's."""
+    done = rowrace("plan", "credits", "config", "--operations", "20", "--seed", "3")
+    profile = Profile(operations=20, seed=3)
+    assert "".join(f"{digest(profile, name)}  {name}\n" for name in ("credits", "config")) == done.stdout
+
+
+def test_plan_lists_operations(rowrace: Rowrace) -> None:
+    """Each operation is a line of JSON: number, kind, params."""
+    lines = [json.loads(line) for line in rowrace("plan", "config", "--operations", "3", "--list").stdout.splitlines()]
+    assert [0, 1, 2] == [line[0] for line in lines]
+
+
+def test_a_printed_profile_prints_the_same_again(rowrace: Rowrace, tmp_path: Path) -> None:
+    """Flags become a file that says the same."""
+    first = rowrace("profile", "config", "--strategy", "naive,atomic", "--isolation", "repeatable-read", "--nodes", "3")
+    (tmp_path / "printed.toml").write_text(first.stdout, encoding="utf-8")
+    assert first.stdout == rowrace("profile", "--profile", "printed.toml").stdout
+
+
+def test_eager_race_end_to_end(rowrace: Rowrace, tmp_path: Path) -> None:
+    """Without any service a race is run, judged and verified again; naive is caught, exit 0 as expected."""
+    done = rowrace("run", "credits", "--mode", "eager", "--strategy", "all", "--json", "--junit", "result.xml")
+    assert 0 == done.returncode, done.stderr
+    found = json.loads(done.stdout)
+    assert {"naive": "INVALID", "optimistic": "VALID", "atomic": "VALID"} == {
+        row["strategy"]: row["verdict"] for row in found["rows"]
+    }
+    assert "eager" in found["rung"]
+    assert 'tests="3" failures="0" errors="0"' in (tmp_path / "result.xml").read_text(encoding="utf-8")
+    folder = Path(found["run"])
+    assert {"profile.toml", "run.json", "report.txt"} <= {each.name for each in folder.iterdir()}
+    again = rowrace("verify", str(folder), "--json")
+    assert 1 == again.returncode  # INVALID is among the verdicts
+    assert [row["verdict"] for row in found["rows"]] == [row["verdict"] for row in json.loads(again.stdout)["rows"]]
+    valid = next(folder.glob("3-*"))
+    assert 0 == rowrace("verify", str(valid)).returncode
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("--strategy", "naive", "--expect", "valid"), 1, "not as expected"),
+        (("--strategy", "atomic", "--expect", "invalid"), 3, "control not provoked"),
+        (("--strategy", "atomic", "--operations", "0"), 3, "unknown"),
+        (("--strategy", "optimistic", "--max-conflict-rate", "0"), 1, "gate failed"),
+    ],
+)
+def test_exit_codes_of_judged_runs(rowrace: Rowrace, arguments: tuple[str, ...], code: int, said: str) -> None:
+    """1 where a verdict or a gate is not as it should be, 3 where nothing was shown."""
+    done = rowrace("run", "credits", "--mode", "eager", *arguments)
+    assert code == done.returncode, done.stderr
+    assert f"({said})" in done.stdout
+
+
+def test_a_report_in_a_file_is_not_truncated(rowrace: Rowrace) -> None:
+    """Where stdout is no terminal the table is as wide as it needs, plain, and whole."""
+    done = rowrace("run", "--mode", "eager", "--strategy", "naive", COLUMNS="40", FORCE_COLOR="")
+    header = next(line for line in done.stdout.splitlines() if "scenario" in line)
+    for column in ("strategy", "give-ups", "overlaps", "p99 ms", "ops/s", "verdict", "expected"):
+        assert column in header
+    assert "\x1b" not in done.stdout
+
+
+def test_clean_finds_nothing_where_nothing_is(rowrace: Rowrace) -> None:
+    """Without services and folders there is nothing to remove."""
+    assert Done(0, "Nothing to remove.\n", "") == rowrace("clean", "--folders")
+
+
+def test_clean_removes_folders_of_ended_runs(rowrace: Rowrace, tmp_path: Path) -> None:
+    """A dry run says what the next one removes."""
+    rowrace("run", "--mode", "eager", "--operations", "5")
+    said = rowrace("clean", "--folders", "--dry-run").stdout
+    assert said.startswith("Would remove folder ")
+    assert said.replace("Would remove", "Removed") == rowrace("clean", "--folders").stdout
+    assert [] == list((tmp_path / "rowrace-runs").iterdir())
+
+
+def test_services_status_says_that_nothing_is_up(rowrace: Rowrace) -> None:
+    """Nothing up is exit code 4."""
+    assert Done(4, "Nothing is up.\n", "") == rowrace("services", "status")
+
+
+def test_importing_the_public_api_imports_no_worker() -> None:
+    """People who have a package called `worker` themselves can import rowrace."""
+    heavy = ("worker", "celery", "orchestrator")
+    code = f"import rowrace, sys; print([name for name in sys.modules if name.split('.')[0] in {heavy}])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=HOME, check=True)
+    assert "[]\n" == done.stdout
