@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import psycopg
 import pytest
 
 from orchestrator import schema as group
@@ -20,6 +19,8 @@ from worker.strategies import STRATEGIES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    import psycopg
 
 RC, RR, SER = Isolation.READ_COMMITTED, Isolation.REPEATABLE_READ, Isolation.SERIALIZABLE
 HOLDS = [(s, i) for s in STRATEGIES for i in Isolation if s != "naive-autocommit" and (s, i) != ("naive", RC)]
@@ -50,9 +51,14 @@ def _settings(schema: str, strategy: str, isolation: Isolation, scenario: str = 
     )
 
 
+def _ask(connection: psycopg.Connection[Any], schema: str, text: str, *params: object) -> psycopg.Cursor[Any]:
+    """Run a statement in which {} stands for the schema."""
+    return connection.execute(text.replace("{}", schema), params or None)
+
+
 def _values(database: psycopg.Connection[Any], schema: str, column: str = "credits", table: str = "users") -> list[Any]:
-    query = f"SELECT {column} FROM {schema}.{table} ORDER BY id"  # noqa: S608 - the fixture's own name
-    return [value for (value,) in database.execute(query)]  # type: ignore[arg-type]  # as above
+    query = f"SELECT {column} FROM {{}}.{table} ORDER BY id"  # noqa: S608 - names as they stand here
+    return [value for (value,) in _ask(database, schema, query)]
 
 
 def _lines(folder: Path) -> list[Line]:
@@ -66,7 +72,7 @@ def _ends(folder: Path) -> list[EndLine]:
 
 @pytest.mark.parametrize("timeout", [0, 5_000])
 @pytest.mark.parametrize(("strategy", "isolation"), CELLS)
-def test_credits_alone(  # noqa: PLR0913, PLR0917 - fixtures
+def test_credits_alone(
     database: psycopg.Connection[Any],
     fresh_schema: str,
     runtime: ProcessRuntime,
@@ -181,7 +187,9 @@ def test_transfers_in_both_directions_keep_the_sum(
 
     def transfer(number: int) -> None:
         source, target = number % 3, (number + 1 + number % 2) % 3
-        attempt.run(Operation(number, "transfer", {"source": source, "target": target, "amount": 60}), settings, runtime)
+        attempt.run(
+            Operation(number, "transfer", {"source": source, "target": target, "amount": 60}), settings, runtime
+        )
 
     with ThreadPoolExecutor(6) as threads:
         list(threads.map(transfer, range(90)))
@@ -208,7 +216,7 @@ def test_one_statement_s_refusal_is_justified_in_its_window(
 
 @pytest.mark.parametrize("strategy", ["naive", "pessimistic", "advisory", "atomic"])
 @pytest.mark.parametrize("isolation", Isolation)
-def test_a_lock_timeout_is_a_conflict(  # noqa: PLR0913, PLR0917 - fixtures
+def test_a_lock_timeout_is_a_conflict(
     database: psycopg.Connection[Any],
     fresh_schema: str,
     runtime: ProcessRuntime,
@@ -221,7 +229,7 @@ def test_a_lock_timeout_is_a_conflict(  # noqa: PLR0913, PLR0917 - fixtures
     settings = _settings(fresh_schema, strategy, isolation, lock_timeout_ms=20, retry=Retry(attempts=2, base_ms=0))
     grant = Operation(0, "grant", {"user": 0, "amount": 1})
     with database.transaction():
-        database.execute(f"SELECT FROM {fresh_schema}.users FOR UPDATE")  # type: ignore[arg-type]  # the fixture's
+        _ask(database, fresh_schema, "SELECT FROM {}.users FOR UPDATE")
         assert attempt.run(grant, settings, runtime)[:3] == (Outcome.FAIL, Reason.LOCK_TIMEOUT, 2)
     assert [False, True] == [end.final for end in _ends(tmp_path)]
     assert attempt.run(grant, settings, runtime).outcome is Outcome.OK
@@ -275,7 +283,8 @@ def test_a_commit_without_an_answer_is_unknown(
         result = threads.submit(attempt.run, grant, _settings(fresh_schema, "naive", RC), runtime)
         while not database.execute(_WAITING).fetchone():
             assert not result.done()
-        database.execute(f"SELECT pg_terminate_backend(pid, 5000) FROM ({_WAITING}) AS waiting")  # type: ignore[arg-type]
+        (pid,) = database.execute(_WAITING).fetchone() or (0,)
+        database.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
         assert (Outcome.INFO, Reason.LOST_CONNECTION, 1, None) == result.result()
     assert [(Outcome.INFO, True)] == [(end.outcome, end.final) for end in _ends(tmp_path)]
 
@@ -285,13 +294,10 @@ _WAITING = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = 77 
 
 def _commit_waits(database: psycopg.Connection[Any], schema: str) -> None:
     """Have COMMIT wait for advisory lock 77."""
-    for text in (
-        "CREATE FUNCTION {0}.wait() RETURNS trigger LANGUAGE plpgsql AS "
-        "'BEGIN PERFORM pg_advisory_xact_lock(77); RETURN NULL; END'",
-        "CREATE CONSTRAINT TRIGGER wait AFTER UPDATE ON {0}.users DEFERRABLE INITIALLY DEFERRED "
-        "FOR EACH ROW EXECUTE FUNCTION {0}.wait()",
-    ):
-        database.execute(text.format(schema))  # type: ignore[arg-type]  # the fixture's own name
+    body = "BEGIN PERFORM pg_advisory_xact_lock(77); RETURN NULL; END"
+    _ask(database, schema, f"CREATE FUNCTION {{}}.wait() RETURNS trigger LANGUAGE plpgsql AS '{body}'")
+    when = "AFTER UPDATE ON {}.users DEFERRABLE INITIALLY DEFERRED"
+    _ask(database, schema, f"CREATE CONSTRAINT TRIGGER wait {when} FOR EACH ROW EXECUTE FUNCTION {{}}.wait()")
 
 
 def test_a_database_that_is_not_there_fails_cleanly(tmp_path: Path) -> None:

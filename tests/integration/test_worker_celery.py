@@ -18,7 +18,19 @@ from celery import Celery
 
 import worker
 from orchestrator import schema as group
-from worker.contract import TASK, Batch, EndLine, Isolation, Line, Operation, ProcessLine, Retry, Settings, StartLine, Via
+from worker.contract import (
+    TASK,
+    Batch,
+    EndLine,
+    Isolation,
+    Line,
+    Operation,
+    ProcessLine,
+    Retry,
+    Settings,
+    StartLine,
+    Via,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +38,11 @@ if TYPE_CHECKING:
     import psycopg
 
 HOME = str(Path(worker.__file__).resolve().parent.parent)
+
+
+def _ask(connection: psycopg.Connection[Any], schema: str, text: str, *params: object) -> psycopg.Cursor[Any]:
+    """Run a statement in which {} stands for the schema."""
+    return connection.execute(text.replace("{}", schema), params or None)
 
 
 class Node:
@@ -47,8 +64,7 @@ class Node:
 
     def lines(self) -> list[Line]:
         """Read the group's journal."""
-        query = f"SELECT chunk FROM {self.schema}.journal ORDER BY file, pos"  # noqa: S608 - the fixture's own name
-        chunks = self._database.execute(query).fetchall()  # type: ignore[arg-type]  # as above
+        chunks = _ask(self._database, self.schema, "SELECT chunk FROM {}.journal ORDER BY file, pos").fetchall()
         return [msgspec.json.decode(line, type=Line) for (chunk,) in chunks for line in chunk.splitlines()]
 
     def wait(self, operations: int) -> list[EndLine]:
@@ -62,7 +78,8 @@ class Node:
 
     def close(self) -> None:
         """Leave nothing on the broker."""
-        with self._app.connection_for_write() as connection, connection.channel() as channel:
+        with self._app.connection_for_write() as connection, connection.channel() as opened:
+            channel: Any = opened  # its types are the base class's
             channel.queue_purge(self.queue)
             channel.queue_delete(self.queue)
 
@@ -124,7 +141,7 @@ def test_every_pool_applies_every_operation_once(
             node.send(settings, *(Operation(n, "grant", {"user": 0, "amount": 1}) for n in range(first, first + 3)))
         ends = node.wait(30)
     assert ["ok"] * 30 == [end.outcome for end in ends]
-    rows = database.execute(f"SELECT credits, seq FROM {node.schema}.users WHERE id = 0").fetchall()  # type: ignore[arg-type]
+    rows = _ask(database, node.schema, "SELECT credits, seq FROM {}.users WHERE id = 0").fetchall()
     assert [(130, 30)] == rows
     lines = node.lines()
     starts = [line for line in lines if isinstance(line, StartLine)]
@@ -132,17 +149,18 @@ def test_every_pool_applies_every_operation_once(
     assert {("n1", pool)} == {(line.node, line.pool) for line in lines if isinstance(line, ProcessLine)}
     files = {path.name: path.read_bytes() for path in (tmp_path / "journals").glob("*/*")}
     assert sum(map(len, files.values())) == sum(
-        length
-        for (length,) in database.execute(f"SELECT octet_length(chunk) FROM {node.schema}.journal")  # type: ignore[arg-type]
+        length for (length,) in _ask(database, node.schema, "SELECT octet_length(chunk) FROM {}.journal")
     )
 
 
-def test_attempts_are_numbered_across_messages(node: Node, urls: dict[str, str], tmp_path: Path) -> None:
+def test_attempts_are_numbered_across_messages(
+    database: psycopg.Connection[Any], node: Node, urls: dict[str, str], tmp_path: Path
+) -> None:
     """Retried via Celery, an operation's attempts count on, and only the conflicting one of a message comes again."""
     settings = _settings(node, strategy="naive", retry=Retry(attempts=3, base_ms=0, via=Via.CELERY))
     locked = msgspec.structs.replace(settings, lock_timeout_ms=10)
-    with node._database.transaction(), _worker(node, tmp_path, urls, "--pool", "solo"):  # noqa: SIM117 - reads well
-        node._database.execute(f"SELECT FROM {node.schema}.users WHERE id = 0 FOR UPDATE")  # type: ignore[arg-type]
+    with database.transaction(), _worker(node, tmp_path, urls, "--pool", "solo"):
+        _ask(database, node.schema, "SELECT FROM {}.users WHERE id = 0 FOR UPDATE")
         operations = [Operation(n, "grant", {"user": n, "amount": 1}) for n in range(2)]
         node.send(locked, *operations)
         ends = node.wait(2)
@@ -187,9 +205,7 @@ def test_the_log_keeps_passwords_to_itself(node: Node, urls: dict[str, str], tmp
         ({"ROWRACE_PREFETCH": "many"}, "ROWRACE_PREFETCH must be a number"),
     ],
 )
-def test_a_worker_without_its_settings_does_not_start(
-    changes: dict[str, str], sentence: str, tmp_path: Path
-) -> None:
+def test_a_worker_without_its_settings_does_not_start(changes: dict[str, str], sentence: str, tmp_path: Path) -> None:
     """One sentence that says what to set, and an exit code that isn't zero."""
     urls = {"ROWRACE_BROKER_URL": "redis://127.0.0.1:1/0", "ROWRACE_DATABASE_URL": "postgresql://127.0.0.1:1/x"}
     done = subprocess.run(
@@ -235,11 +251,15 @@ def test_a_fork_starts_anew(
         "ROWRACE_JOURNAL_DIR": str(tmp_path),
     }
     subprocess.run([sys.executable, "-c", _FORK, fresh_schema], env=environment, timeout=60, check=True)
-    rows = database.execute(f"SELECT credits, seq FROM {fresh_schema}.users").fetchall()  # type: ignore[arg-type]
+    rows = _ask(database, fresh_schema, "SELECT credits, seq FROM {}.users").fetchall()
     assert [(175, 75)] * 2 == rows
     files = [path.read_bytes().splitlines() for path in tmp_path.glob("*/*.jsonl")]
     backends = [
-        {line.backend_pid for line in (msgspec.json.decode(each, type=Line) for each in file) if isinstance(line, StartLine)}
+        {
+            line.backend_pid
+            for line in (msgspec.json.decode(each, type=Line) for each in file)
+            if isinstance(line, StartLine)
+        }
         for file in files
     ]
     assert (2, 1, 1) == (len(backends), *map(len, backends))

