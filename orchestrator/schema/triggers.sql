@@ -6,7 +6,7 @@ DECLARE
     token bigint := 0;
     operation_ bigint := -1;
 BEGIN
-    IF names ~ '^[0-9]+:[0-9]+$' THEN
+    IF names ~ '^[1-9][0-9]*:[0-9]+$' THEN
         token := split_part(names, ':', 1)::bigint;
         operation_ := split_part(names, ':', 2)::bigint;
         {guard}
@@ -34,7 +34,8 @@ END IF;
 CREATE FUNCTION {schema}.record() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     names text := current_setting('rowrace.writer', true);
-    known boolean := coalesce(names ~ '^[0-9]+:[0-9]+$', false);
+    -- Stamped rows tell whether the setting made sense, which is cheaper than to match it again.
+    known boolean := CASE TG_OP WHEN 'DELETE' THEN coalesce(names ~ '^[1-9][0-9]*:[0-9]+$', false) ELSE new.writer > 0 END;
     operation_ bigint := CASE WHEN known THEN split_part(names, ':', 2)::bigint ELSE -1 END;
 BEGIN
     IF TG_OP = 'UPDATE' THEN

@@ -82,7 +82,7 @@ def test_a_body_cannot_lie_about_seq_and_writer(database: psycopg.Connection[Any
     assert [(1, 0)] == rows
 
 
-@pytest.mark.parametrize("garbage", ["", "x", "1", "1:", ":1", "1:x", "-1:2"])
+@pytest.mark.parametrize("garbage", ["", "x", "1", "1:", ":1", "1:x", "-1:2", "0:1"])
 def test_a_garbled_writer_is_nobody(database: psycopg.Connection[Any], credits_schema: str, garbage: str) -> None:
     """A setting that is no writer blocks nothing."""
     _apply(database, credits_schema, garbage, 0)
