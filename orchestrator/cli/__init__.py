@@ -20,7 +20,7 @@ _COMMANDS: Final = {
     "plan": ("show", "Print the digest of a profile's plan, or its operations."),
     "profile": ("show", "Print the profile that file and flags give, as TOML."),
     "services": ("services", "Keep embedded services up between runs."),
-    "flower": ("flower", "Start Flower, with authentication, against the broker."),
+    "flower": ("services", "Start Flower, with authentication, against the broker."),
     "clean": ("clean", "Remove what ended and abandoned runs left."),
     "version": ("show", "Print the version."),
 }

@@ -13,7 +13,7 @@ from typing import Final
 import pytest
 
 _ROOT: Final = Path(__file__).parents[2]
-_COMMANDS: Final = re.findall(r"^    rowrace (.+)$", (_ROOT / "docs" / "eager.md").read_text("utf-8"), re.MULTILINE)
+_COMMANDS: Final = re.findall(r"^\$ rowrace ([^#\n]+)", (_ROOT / "docs" / "eager.md").read_text("utf-8"), re.MULTILINE)
 
 
 @pytest.mark.parametrize("command", _COMMANDS)
