@@ -1,7 +1,8 @@
 """The link over psycopg 3, with a SQLAlchemy engine as its pool.
 
 BEGIN, the session's settings and the transaction's first statement go in one round trip, as text; everything after
-them is bound by the server and prepared.  (psycopg's pipeline mode was measured to cost more than it saves.)
+them is bound by the server and prepared.  (psycopg's pipeline mode was measured to cost more than it saves, and
+its cursors spend more time on a text's three results than the whole round trip takes.)
 """
 
 from __future__ import annotations
@@ -11,8 +12,11 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import psycopg
 import sqlalchemy as sa
+from psycopg import generators
+from psycopg.adapt import Transformer
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.pq import TransactionStatus
+from psycopg.errors import error_from_result
+from psycopg.pq import ExecStatus, TransactionStatus
 
 from worker.contract import DUPLICATE, WRITER_SETTING, Reason
 from worker.errors import Conflict, Duplicate, LostConnection
@@ -22,6 +26,7 @@ from worker.statements import compiled
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from psycopg.pq.abc import PGresult
     from sqlalchemy.engine import Dialect, Engine
     from sqlalchemy.pool import PoolProxiedConnection
     from sqlalchemy.sql.expression import ClauseElement
@@ -76,13 +81,33 @@ def engine(url: str, name: str) -> Engine:
 class _Session:
     """What is kept with a pooled connection: its cursors and its backend's name."""
 
-    __slots__ = ("backend", "connection", "cursor", "opener")
+    __slots__ = ("_loader", "_writer", "backend", "connection", "cursor")
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self.connection = connection
         self.cursor = connection.cursor()
-        self.opener = psycopg.ClientCursor(connection)
         self.backend = _backend(connection)
+        self._writer = psycopg.ClientCursor(connection)
+        self._loader = Transformer(connection)
+
+    def send(self, text: str) -> PGresult:
+        """Send a text of one or more statements, and give the last one's result."""
+        pgconn = self.connection.pgconn
+        pgconn.send_query(text.encode())
+        results: list[PGresult] = self.connection.wait(generators.execute(pgconn))
+        result = results[-1]
+        if result.status == ExecStatus.FATAL_ERROR:  # the server skips what follows an error
+            raise error_from_result(result)
+        return result
+
+    def text(self, statement: str, params: Mapping[str, Any]) -> str:
+        """Write the parameters into a statement, as literals."""
+        return self._writer.mogrify(statement, params)
+
+    def rows(self, result: PGresult) -> Sequence[tuple[Any, ...]]:
+        """Load a result's rows."""
+        self._loader.set_pgresult(result)
+        return self._loader.load_rows(0, result.ntuples, tuple)
 
 
 def _backend(connection: psycopg.Connection[Any]) -> tuple[int, int]:
@@ -126,13 +151,13 @@ class PostgresLink:
     def execute(self, statement: ClauseElement, params: Mapping[str, Any]) -> Answer:
         """Run a statement, the transaction's opening with it where that is still to be sent."""
         form = compiled(statement, self._dialect)
+        begin, self._begin = self._begin, None
         try:
-            cursor = self._open(form, params) if self._begin else self._send(form, params)
-            rows: Sequence[tuple[Any, ...]] = cursor.fetchall() if form.returns else ()
+            answer = self._send(form, params) if begin is None else self._open(begin, form, params)
         except psycopg.Error as error:
             self._raise(error, in_commit=False)
         self._held += form.holds
-        return Answer(rows, cursor.rowcount)
+        return answer
 
     def commit(self) -> None:
         """COMMIT; nothing is sent where no statement was."""
@@ -140,7 +165,7 @@ class PostgresLink:
             self._begin = None
             return
         try:
-            self._session.cursor.execute("COMMIT", prepare=False)
+            self._session.send("COMMIT")
         except psycopg.Error as error:
             self._raise(error, in_commit=True)
         except Exception as error:
@@ -152,7 +177,7 @@ class PostgresLink:
         self._begin = None
         if self._status() in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
             try:
-                self._session.cursor.execute("ROLLBACK", prepare=False)
+                self._session.send("ROLLBACK")
             except psycopg.Error:
                 return  # `close` sees that the connection isn't idle
 
@@ -166,19 +191,16 @@ class PostgresLink:
     def _status(self) -> TransactionStatus:
         return TransactionStatus(self._session.connection.pgconn.transaction_status)
 
-    def _open(self, form: Compiled, params: Mapping[str, Any]) -> psycopg.Cursor[Any]:
-        begin, self._begin = self._begin, None
-        assert begin is not None  # noqa: S101 - execute looked
+    def _open(self, begin: Begin, form: Compiled, params: Mapping[str, Any]) -> Answer:
         text = _opening(form.sql, begin.isolation, begin.lock_timeout_ms, writer=begin.writer is not None)
-        bound = {**params, "rowrace_writer": begin.writer}
-        cursor = self._session.opener
-        cursor.execute(text, _bind(form, bound) if form.binds else bound)
-        while cursor.nextset():
-            pass
-        return cursor
+        session, bound = self._session, _bind(form, params)
+        bound["rowrace_writer"] = begin.writer
+        result = session.send(session.text(text, bound))
+        return Answer(session.rows(result) if form.returns else (), result.command_tuples or 0)
 
-    def _send(self, form: Compiled, params: Mapping[str, Any]) -> psycopg.Cursor[Any]:
-        return self._session.cursor.execute(form.sql, _bind(form, params) if form.binds else params)
+    def _send(self, form: Compiled, params: Mapping[str, Any]) -> Answer:
+        cursor = self._session.cursor.execute(form.sql, _bind(form, params) if form.binds else params)
+        return Answer(cursor.fetchall() if form.returns else (), cursor.rowcount)
 
     def _raise(self, error: psycopg.Error, *, in_commit: bool) -> NoReturn:
         if error.sqlstate in _CONFLICTS:

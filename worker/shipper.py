@@ -6,6 +6,7 @@ shippers at once are all harmless: the second copy of a chunk meets the primary 
 
 from __future__ import annotations
 
+import atexit
 import logging
 import re
 import sys
@@ -194,6 +195,7 @@ def start(settings: Config, node: str) -> None:
     url = settings.database_url or ""
     _running = ShipperThread(Shipper(settings.journal_dir, lambda: _own(url, node), node))
     _running.start()
+    atexit.register(stop)  # a cold shutdown tells nobody
 
 
 def stop() -> None:
