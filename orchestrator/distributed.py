@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import celery
@@ -39,6 +39,10 @@ if TYPE_CHECKING:
     from orchestrator.stage import Book, Stage
 
 
+#: How long others' locks may keep a schema from being dropped, milliseconds.
+_DROP_WAIT_MS: Final = 10_000
+
+
 class Field(msgspec.Struct, frozen=True, kw_only=True):
     """What all groups of a run race on."""
 
@@ -64,7 +68,7 @@ def race(stage: Stage, book: Book, watch: Watch, interrupt: Interrupt) -> None:
         for group in stage.groups:
             if interrupt.asked.is_set():
                 break
-            _group(field, group)
+            _group(field, group, book)
             watch.end()
             book.judge(group)
 
@@ -133,7 +137,7 @@ def _broker(url: str, run: str) -> Iterator[Broker]:
             broker.close()
 
 
-def _group(field: Field, group: Group) -> None:
+def _group(field: Field, group: Group, book: Book) -> None:
     """Race one group: its schema, its operations, its history."""
     stage, connection = field.stage, field.connection
     name = f"rowrace_{stage.run}_{group.number}"
@@ -147,7 +151,18 @@ def _group(field: Field, group: Group) -> None:
             _race(field, group, name, writer)
     finally:
         if not stage.keep:
-            schema.drop(connection, name)
+            _drop(connection, name, book)
+
+
+def _drop(connection: psycopg.Connection[Any], name: str, book: Book) -> None:
+    """Drop the group's schema, unless others keep it locked."""
+    try:
+        connection.execute("SELECT set_config('lock_timeout', %s, false)", (str(_DROP_WAIT_MS),))
+        schema.drop(connection, name)
+    except psycopg.errors.LockNotAvailable:
+        book.notes.append(f"Schema {name} is locked by others and was left: `rowrace clean` removes it.")
+    finally:
+        connection.execute("RESET lock_timeout")
 
 
 def _race(field: Field, group: Group, name: str, writer: Writer) -> None:
