@@ -130,7 +130,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         Meta(ge=0, le=_WEEK, description="seconds to wait for stragglers once queue and unacknowledged are empty"),
     ] = 3.0
     timeout: Annotated[float, Meta(gt=0, le=_WEEK, description="seconds after which a group ends, settled or not")] = (
-        600.0
+        3600.0
     )
     expect: Annotated[Expect, Meta(description="what the exit code compares verdicts to")] = Expect.TABLE
     gates: Gates = Gates()

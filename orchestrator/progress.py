@@ -50,10 +50,13 @@ class Tail:
     def __init__(self, schema: str) -> None:
         self._positions: dict[str, int] = {}
         self._query = sql.SQL(
-            "SELECT j.file, j.pos, j.chunk FROM {}.journal j"
-            " LEFT JOIN unnest(%s::text[], %s::bigint[]) AS seen (file, pos) USING (file)"
-            " WHERE j.pos >= coalesce(seen.pos, 0) ORDER BY j.file, j.pos LIMIT {}"
-        ).format(sql.Identifier(schema), sql.Literal(_CHUNKS))
+            # By index alone, for each file from where it was left: the table grows, a look must not cost more.
+            "WITH seen AS (SELECT * FROM unnest(%s::text[], %s::bigint[]) AS seen (file, pos)),"
+            " wanted AS (SELECT * FROM seen UNION ALL SELECT first.file, 0 FROM {0} AS first"
+            " WHERE first.pos = 0 AND first.file NOT IN (SELECT seen.file FROM seen))"
+            " SELECT next.* FROM wanted, LATERAL (SELECT j.file, j.pos, j.chunk FROM {0} AS j"
+            " WHERE j.file = wanted.file AND j.pos >= wanted.pos ORDER BY j.pos LIMIT {1}) AS next LIMIT {1}"
+        ).format(sql.Identifier(schema, "journal"), sql.Literal(_CHUNKS))
 
     def read(self, connection: psycopg.Connection[Any]) -> Iterator[tuple[str, bytes]]:
         """Yield whole lines that were not read before, with the name of their file."""

@@ -43,6 +43,8 @@ def create(
         connection.execute(_text(f"CREATE SCHEMA {name}"))
         for each in (table, *_records(name)):
             connection.execute(_text(str(CreateTable(each).compile(dialect=_DIALECT))))
+        # Whoever follows the journal looks for files that it doesn't know yet.
+        connection.execute(_text(f"CREATE INDEX ON {name}.journal (file) WHERE pos = 0"))
         initial = Jsonb(model.initial) if isinstance(model.type, sa.JSON) else model.initial
         fill = f"INSERT INTO {table.fullname} SELECT g, %s, 0, 0, 0 FROM generate_series(0, %s) AS g"  # noqa: S608 - checked
         connection.execute(_text(fill), (initial, rows - 1))
