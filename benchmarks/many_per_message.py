@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from psycopg.conninfo import conninfo_to_dict
 
 from benchmarks import races
-from benchmarks.measure import alternate, options, report
+from benchmarks.measure import against, alternate, options, report
 from orchestrator.services import client_environment, open_services, postgres_bin
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def main() -> None:
                 "pgbench": lambda: pgbench(services, asked),
             },
         )
-    report("a hundred operations a message", measured, "pgbench", asked)
+    report("a hundred operations a message", measured, against("pgbench", measured), asked)
 
 
 if __name__ == "__main__":

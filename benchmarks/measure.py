@@ -52,6 +52,11 @@ def options(description: str, operations: int) -> Options:
     return Options(**vars(parser.parse_args()))
 
 
+def against(base: str, measured: list[Measured]) -> dict[str, str]:
+    """Compare every case with one."""
+    return {each.case: base for each in measured}
+
+
 def alternate(repetitions: int, cases: Mapping[str, Callable[[], float]]) -> list[Measured]:
     """Run the cases in turn, the order reversed each time, so that a slow spell of the machine hits all of them."""
     measured = [Measured(case, []) for case in cases]
@@ -62,27 +67,29 @@ def alternate(repetitions: int, cases: Mapping[str, Callable[[], float]]) -> lis
     return measured
 
 
-def report(title: str, measured: list[Measured], base: str, asked: Options) -> None:
-    """Print medians, spread, and each case's ratio to `base`."""
-    against = next(each.median for each in measured if each.case == base)
+def report(title: str, measured: list[Measured], bases: Mapping[str, str], asked: Options) -> None:
+    """Print medians, spread, and each case's ratio to the case that `bases` names for it."""
+    medians = {each.case: each.median for each in measured}
     rows = [
         {
             "case": each.case,
             "median_per_s": round(each.median, 1),
             "lowest_per_s": round(min(each.rates), 1),
             "highest_per_s": round(max(each.rates), 1),
-            "ratio": round(each.median / against, 3),
+            "base": bases[each.case],
+            "ratio": round(each.median / medians[bases[each.case]], 3),
         }
         for each in measured
     ]
     if asked.json:
-        facts = {"title": title, "base": base, **asked._asdict(), "python": platform.python_version(), "rows": rows}
+        facts = {"title": title, **asked._asdict(), "python": platform.python_version(), "rows": rows}
         print(json.dumps(facts, indent=2))
         return
     width = max(len(each.case) for each in measured)
-    print(f"{title}: {asked.operations} operations, medians of {asked.repetitions}, ratios to {base}")
+    print(f"{title}: {asked.operations} operations, medians of {asked.repetitions}")
     for row in rows:
         low, high = row["lowest_per_s"], row["highest_per_s"]
         print(
-            f"  {row['case']:<{width}}  {row['median_per_s']:>9,.0f}/s  ({low:,.0f} to {high:,.0f})  {row['ratio']:.2f}"
+            f"  {row['case']:<{width}}  {row['median_per_s']:>9,.0f}/s  ({low:,.0f} to {high:,.0f})"
+            f"  {row['ratio']:.2f} of {row['base']}"
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from benchmarks import races
 from benchmarks.measure import alternate, options, report
 from orchestrator.services import open_services
@@ -11,17 +13,14 @@ def main() -> None:
     """Measure and print, for one operation a message and for a hundred."""
     asked = options("recording on, recording off", 4000)
     with open_services() as services:
-        for per_message in (1, 100):
-            on = races.profile(asked, per_message=per_message)
-            off = races.profile(asked, per_message=per_message, recording=False)
-            measured = alternate(
-                asked.repetitions,
-                {
-                    "on": lambda on=on: races.rate(services, on),  # type: ignore[misc]  # bound now, called later
-                    "off": lambda off=off: races.rate(services, off),  # type: ignore[misc]  # as above
-                },
-            )
-            report(f"recording, {per_message} a message", measured, "off", asked)
+        cases, bases = {}, {}
+        for many in (1, 100):
+            for recording, word in ((True, "on"), (False, "off")):
+                raced = races.profile(asked, per_message=many, recording=recording)
+                cases[f"{word}, {many} a message"] = partial(races.rate, services, raced)
+                bases[f"{word}, {many} a message"] = f"off, {many} a message"
+        measured = alternate(asked.repetitions, cases)
+    report("recording", measured, bases, asked)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks import baseline, races
-from benchmarks.measure import alternate, options, report
+from benchmarks.measure import against, alternate, options, report
 from orchestrator.services import open_services
 
 
@@ -20,7 +20,7 @@ def main() -> None:
                 "no-op": lambda: baseline.rate(services, raced, asked, "baseline.noop"),
             },
         )
-    report("one operation a message", measured, "hand-written", asked)
+    report("one operation a message", measured, against("hand-written", measured), asked)
 
 
 if __name__ == "__main__":
