@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def accounting(facts: Facts) -> Check:
-    """Operations and tokens are unique, ok was applied, fail was not, and no effect is without a known writer."""
+    """Operations and tokens are unique, ok was applied, fail was not, and no effect is without an operation."""
     columns = facts.columns
     witnesses: list[Witness] = []
     found = 0
@@ -110,20 +110,21 @@ def _refused_as_duplicate(facts: Facts) -> Flags:
 
 
 def _with_orphans(facts: Facts, found: int, witnesses: list[Witness]) -> Check:
-    """Effects of unknown writers prove a fault only where every journal line was gathered."""
-    columns = facts.columns
-    orphans = np.flatnonzero(columns.effects.attempt < 0)
+    """A change for no operation is a fault; one for an operation, by an attempt not heard of, shows a journal lost."""
+    columns, effects = facts.columns, facts.columns.effects
+    unheard = effects.attempt < 0
+    strays = np.flatnonzero(unheard & ((effects.token == 0) | (effects.operation < 0)))
+    found += len(strays)
+    witnesses += shown(strays, lambda place: _orphan(columns, place))
+    orphans = int(unheard.sum()) - len(strays)
     total = counted(len(columns.operations.number), "operation")
     summary = (
         f"{total}, {counted(len(columns.attempts.token), 'attempt')}, {counted(len(columns.effects.row), 'effect')}"
     )
-    if len(orphans):
-        summary += f"; {counted(len(orphans), 'effect')} without a known attempt"
-    if len(orphans) and not found and not facts.complete:
-        return Check(name="accounting", value=Value.UNKNOWN, summary=f"{summary}, and not all journals were gathered")
-    if facts.complete:
-        witnesses += shown(orphans, lambda place: _orphan(columns, place))
-        found += len(orphans)
+    if orphans:
+        summary += f"; {counted(orphans, 'effect')} of attempts that no gathered journal tells of"
+    if orphans and not found:
+        return Check(name="accounting", value=Value.UNKNOWN, summary=summary)
     summary += f"; {counted(found, 'contradiction')}" if found else "; all agree"
     return judged("accounting", found, summary, tuple(witnesses[:10]))
 
@@ -187,7 +188,7 @@ def _orphan(columns: Columns, place: int) -> Witness:
     token = int(effects.token[place])
     sentence = (
         f"{row} was changed at seq {effects.seq[place]} by {f'token {token}' if token else 'a session without a token'}"
-        f" for {operation(columns, int(effects.operation[place]))}, but no attempt with that token ever started."
+        f" for {operation(columns, int(effects.operation[place]))}; no attempt of the run did that."
     )
     return Witness(anomaly="effect-without-attempt", sentence=sentence, attempts=(token,) if token else (), row=row)
 

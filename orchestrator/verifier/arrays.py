@@ -98,10 +98,10 @@ def lowest(values: Ints, first: Ints, after: Ints) -> Ints:
     greatest = np.iinfo(np.int64).max
     result = np.full(len(first), greatest, dtype=np.int64)
     full = np.flatnonzero(first < after)
-    order = full[np.argsort(first[full], kind="stable")]  # in order, the stretches between ranges add up to one pass
-    bounds = np.column_stack([first[order], after[order]]).ravel()
-    if len(bounds):
-        result[order] = np.minimum.reduceat(np.append(values, greatest), bounds)[::2]
+    if len(full):
+        # Each range once, since many may be a whole row's; in order, the stretches between them add up to one pass.
+        ranges, place = np.unique(np.column_stack([first[full], after[full]]), axis=0, return_inverse=True)
+        result[full] = np.minimum.reduceat(np.append(values, greatest), ranges.ravel())[::2][place.ravel()]
     return result
 
 

@@ -9,8 +9,9 @@ import numpy as np
 from orchestrator.verifier.arrays import documents, holds
 from orchestrator.verifier.settling import OK
 from orchestrator.verifier.states import level_of, rules_of
+from orchestrator.verifier.updates import superseded
 from orchestrator.verifier.verdict import Check, Value, Witness
-from orchestrator.verifier.words import attempt, counted, judged, row_of, shown, values
+from orchestrator.verifier.words import SHOWN, attempt, counted, judged, row_of, shown, values
 
 if TYPE_CHECKING:
     from orchestrator.verifier.columns import Columns
@@ -32,7 +33,11 @@ def business_rules(facts: Facts) -> Check:
     summary = f"{counted(len(states.faulty) + len(states.initial_faulty), 'state')} looked at"
     if found:
         summary += f", {counted(found, 'breaks', 'break')} a rule"
-    return judged(STATES, found, summary, shown(faulty, lambda place: _faulty(columns, rules, place)))
+    witnesses = (
+        *shown(faulty, lambda place: _faulty(columns, rules, place)),
+        *shown(np.flatnonzero(states.initial_faulty), lambda row: _faulty_at_first(columns, rules, row)),
+    )
+    return judged(STATES, found, summary, witnesses[:SHOWN])
 
 
 def conserved(facts: Facts) -> Check:
@@ -88,7 +93,7 @@ def _fold(facts: Facts, rules: Rules) -> tuple[list[Any], int]:
     columns, effects = facts.columns, facts.columns.effects
     states = list(documents(columns.rows.initial, np.arange(columns.rows.planned)))
     ok = holds(facts.settled.operations == OK, effects.operation)
-    chosen = np.flatnonzero(ok & (effects.row < columns.rows.planned))
+    chosen = np.flatnonzero(ok & (effects.row < columns.rows.planned) & ~superseded(columns))
     owners = effects.operation[chosen]
     parameters = documents(columns.operations.params, owners)
     for row, owner, params in zip(effects.row[chosen].tolist(), owners.tolist(), parameters, strict=True):
@@ -113,10 +118,20 @@ def _flat(state: Any) -> dict[str, Any]:  # noqa: ANN401  # JSON
     return nested if isinstance(nested, dict) else state
 
 
+def _fault(rules: Rules, state: Any) -> str | None:  # noqa: ANN401  # JSON
+    return rules.fault(state) if isinstance(state, dict) else "it is no object"
+
+
+def _faulty_at_first(columns: Columns, rules: Rules, row: int) -> Witness:
+    name, text = columns.rows.name(row), columns.rows.initial[row].as_py()
+    fault = _fault(rules, next(documents(columns.rows.initial, np.array([row]))))
+    sentence = f"{name} broke a rule before the first operation ran: {fault} ({text})."
+    return Witness(anomaly="rule-broken-at-first", sentence=sentence, row=name)
+
+
 def _faulty(columns: Columns, rules: Rules, place: int) -> Witness:
     effects, row = columns.effects, row_of(columns, place)
-    state = next(documents(effects.after, effects.order[[place]]))
-    fault = rules.fault(state) if isinstance(state, dict) else "it is no object"
+    fault = _fault(rules, next(documents(effects.after, effects.order[[place]])))
     before, after = values(columns, place)
     sentence = (
         f"A changed {row} at seq {effects.seq[place]} from {before} to {after}, which breaks a rule: {fault}."

@@ -191,6 +191,7 @@ def _operations(table: pa.Table) -> Operations:
 
 def _attempts(table: pa.Table, operations: Ints) -> Attempts:
     order = np.argsort(ints(table["token"]), kind="stable")
+    outcome = coded(table["outcome"], OUTCOMES)
     return Attempts(
         token=ints(table["token"])[order],
         operation=locate(operations, ints(table["operation"])[order]),
@@ -198,7 +199,7 @@ def _attempts(table: pa.Table, operations: Ints) -> Attempts:
         slot=ints(table["slot"])[order],
         start=ints(table["start_ns"])[order],
         end=ints(table["end_ns"])[order],
-        outcome=coded(table["outcome"], OUTCOMES)[order],
+        outcome=np.where(outcome == NONE, INFO, outcome)[order],  # a word that nobody knows says nothing
         reason=coded(table["reason"], REASONS)[order],
         final=flags(table["final"])[order],
         backend_ended=flags(table["backend_ended"])[order],

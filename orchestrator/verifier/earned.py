@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from orchestrator.verifier.columns import REFUSALS
+from orchestrator.verifier.columns import CONFLICTS, REFUSALS
 from orchestrator.verifier.overlap import workers
 from orchestrator.verifier.settling import FAIL, INFO, OK, UNPUBLISHED
 from orchestrator.verifier.verdict import Check, Value
@@ -33,10 +33,12 @@ def overlap(facts: Facts) -> Check:
 def work(facts: Facts) -> Check:
     """Enough of the operations that business rules allow were done."""
     settled, asked = facts.settled, facts.columns.meta.min_done
-    refused = int(((settled.operations == FAIL) & np.isin(settled.reason, REFUSALS)).sum())
+    failed = settled.reason[settled.operations == FAIL]
+    refused, gave_up = (int(np.isin(failed, reasons).sum()) for reasons in (REFUSALS, CONFLICTS))
     allowed, done = len(settled.operations) - refused, settled.count(OK)
     share = f"{done:,} of {counted(allowed, 'operation')} that the rules allow"
-    summary = f"{share} done ({refused:,} refused), at least {asked:.0%} asked"
+    others = len(failed) - refused - gave_up
+    summary = f"{share} done ({refused:,} refused, {gave_up:,} given up, {others:,} failed), at least {asked:.0%} asked"
     return _earned("work", done > 0 and done >= asked * allowed, summary)
 
 
@@ -65,6 +67,8 @@ def ended(facts: Facts) -> Check:
 def _faults(facts: Facts) -> Sequence[str]:
     meta, settled = facts.columns.meta, facts.settled
     planned, unsettled = len(settled.operations), settled.count(INFO)
+    # Only the guard keeps an attempt that still runs from applying once more what another one has settled.
+    running = 0 if meta.idempotency else int((settled.attempts == INFO).sum())
     unpublished = settled.count(UNPUBLISHED) + max(meta.planned - planned, 0)
     named = (
         (meta.interrupted, "the run was interrupted"),
@@ -73,6 +77,7 @@ def _faults(facts: Facts) -> Sequence[str]:
         (not meta.drained, "gathering ended before queue and workers were empty"),
         (not planned, "no operation was planned"),
         (unsettled, f"{counted(unsettled, 'operation')} unsettled"),
+        (running, f"{counted(running, 'attempt')} of unknown outcome may still take effect"),
         (unpublished, f"{counted(unpublished, 'operation')} not confirmed as published"),
     )
     return [text for is_so, text in named if is_so] + list(meta.gaps)

@@ -9,6 +9,7 @@ import numpy as np
 from orchestrator.verifier.arrays import NONE, at, search
 from orchestrator.verifier.chains import continues, previous
 from orchestrator.verifier.lost_updates import witness_of
+from orchestrator.verifier.updates import superseded
 from orchestrator.verifier.verdict import Check, Value, Witness
 from orchestrator.verifier.words import attempt, counted, judged, row_of, shown, values
 
@@ -73,14 +74,15 @@ def _foreign_reads(columns: Columns) -> Ints:
 
 
 def _dirty(columns: Columns, reads: Ints) -> Ints:
-    """Reads of a seq that no committed effect of that writer installed (Adya 1999, G1a)."""
+    """Reads of what no committed effect of that writer installed (Adya 1999, G1a), or not as its last word (G1b)."""
     accesses, effects = columns.accesses, columns.effects
     place = search(effects.row, effects.seq, accesses.row[reads], accesses.seq[reads])
     place = np.minimum(place, len(effects.row) - 1)
     if not len(effects.row):
         return reads
     same = (effects.row[place] == accesses.row[reads]) & (effects.seq[place] == accesses.seq[reads])
-    uncommitted: Ints = reads[~(same & (effects.token[place] == accesses.writer[reads]))]
+    committed = same & (effects.token[place] == accesses.writer[reads]) & ~superseded(columns)[place]
+    uncommitted: Ints = reads[~committed]
     return uncommitted
 
 
@@ -88,7 +90,7 @@ def _read_witness(columns: Columns, access: int) -> Witness:
     accesses = columns.accesses
     reader, row = int(accesses.attempt[access]), columns.rows.name(int(accesses.row[access]))
     sentence = (
-        f"A read {row} at seq {accesses.seq[access]}, written by token {accesses.writer[access]}, but no such write was"
+        f"A read {row} at seq {accesses.seq[access]}, written by token {accesses.writer[access]}, but no such state was"
         f" ever committed. A is {attempt(columns, reader)}."
     )
     tokens = (int(columns.attempts.token[reader]),) if reader >= 0 else ()

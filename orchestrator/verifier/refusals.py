@@ -1,9 +1,10 @@
 """Refusals: an attempt that ended `insufficient` or `missing` met a state that justifies it.
 
 A state justifies a refusal where its level is below what the operation demands (or the row is absent).  What the
-attempt read counts first.  Where a statement decided without returning what it saw, the states that the row had in
-the attempt's window are looked at, from the earliest that may still have been current at its start to the latest that
-may have been at its end; how well these are known depends on the clocks.
+attempt read counts first, unless that state was surely over when the attempt began.  Where a statement decided without
+returning what it saw, the states that the row had in the attempt's window are looked at, from the earliest that may
+still have been current at its start to the latest that may have been at its end; how well these are known depends on
+the clocks.
 """
 
 from __future__ import annotations
@@ -158,8 +159,11 @@ def _commits(columns: Columns) -> tuple[Ints, Ints]:
 def _graded(columns: Columns, timeline: _Timeline, demands: _Demands) -> Ints:
     """Grades by what was read; by time where the refusing statement did not say what it saw."""
     low, read, blind = _by_reads(columns, timeline, demands)
-    by_time = _by_time(columns, timeline, demands)
-    return np.where(low, PROVEN, np.where(read & ~blind, UNJUSTIFIED, by_time))
+    grades = np.where(low, PROVEN, UNJUSTIFIED)
+    unsaid = np.flatnonzero(~low & (~read | blind))
+    rest = _Demands(attempt=demands.attempt[unsaid], row=demands.row[unsaid], need=demands.need[unsaid])
+    grades[unsaid] = _by_time(columns, timeline, rest)
+    return grades
 
 
 def _by_reads(columns: Columns, timeline: _Timeline, demands: _Demands) -> tuple[Flags, Flags, Flags]:
@@ -178,12 +182,24 @@ def _by_reads(columns: Columns, timeline: _Timeline, demands: _Demands) -> tuple
     found = (timeline.row[state] == accesses.row[mine]) & (timeline.seq[state] == accesses.seq[mine])
     found &= ~accesses.write[mine]
     too_low = found & (timeline.level[state] < demands.need[demand[mine]])
+    too_low &= ~_over(columns, timeline, state, accesses.attempt[mine])
     blind = accesses.write[mine] & (accesses.rows[mine] == 0)
     return (
         per(demand[mine], too_low, size) > 0,
         per(demand[mine], found, size) > 0,
         per(demand[mine], blind, size) > 0,
     )
+
+
+def _over(columns: Columns, timeline: _Timeline, state: Ints, attempt: Ints) -> Flags:
+    """States that the next one had surely followed before the attempt began."""
+    start, error = columns.attempts.start[attempt], np.zeros(len(attempt), dtype=np.int64)
+    if not one_clock(columns):
+        start, error = to_database(columns, columns.attempts.process[attempt], start)
+    following = np.minimum(state + 1, len(timeline.row) - 1)
+    followed = (following > state) & (timeline.row[following] == timeline.row[state])
+    over: Flags = followed & (timeline.latest[following] < start - error)
+    return over
 
 
 def _by_time(columns: Columns, timeline: _Timeline, demands: _Demands) -> Ints:

@@ -9,6 +9,7 @@ import numpy as np
 
 from orchestrator.verifier.arrays import NONE, documents
 from orchestrator.verifier.rules import RULES
+from orchestrator.verifier.updates import superseded
 
 if TYPE_CHECKING:
     from orchestrator.verifier.arrays import Flags, Ints
@@ -67,10 +68,16 @@ def _walk_effects(columns: Columns, rules: Rules, states: States) -> None:
     pairs = zip(
         documents(effects.before, effects.order), documents(effects.after, effects.order), parameters, strict=True
     )
-    for at, (before, after, params) in enumerate(pairs):
+    # A row written twice in one transaction is one change: from what the first write saw to what the last one left.
+    partial, base = superseded(columns).tolist(), None
+    for at, (seen, after, params) in enumerate(pairs):
+        before = base if at and partial[at - 1] else seen
+        base = before
         if after is not None:
             states.faulty[at], states.level[at] = _judge(rules, after)
-        if owners[at] != NONE:
+        if partial[at]:
+            states.fit[at] = FITS
+        elif owners[at] != NONE:
             kind = operations.kinds[operations.kind[owners[at]]]
             row = rows[at]
             stray = columns.rows.relations[row] != rules.relation

@@ -35,6 +35,14 @@ def reads_of(columns: Columns) -> Reads:
     return Reads(seq=seq, unknown=~holds(columns.attempts.end >= 0, effects.attempt), stale=stale)
 
 
+def superseded(columns: Columns) -> Flags:
+    """Effects that their own transaction overwrote: nobody else may see them, and only the last one counts."""
+    effects = columns.effects
+    result = np.zeros(len(effects.row), dtype=np.bool_)
+    result[:-1] = ~np.any([np.diff(column) != 0 for column in (effects.row, effects.token, effects.txid)], axis=0)
+    return result
+
+
 def _newest_read(columns: Columns) -> Ints:
     effects, accesses = columns.effects, columns.accesses
     reads = np.flatnonzero(~accesses.write & (accesses.seq >= 0) & (accesses.attempt >= 0))

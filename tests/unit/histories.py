@@ -189,7 +189,7 @@ class _Store:
         process = 1 + number % 2
         token = (process << 32) + number + 1
         began = 10**15 + number * TURN_NS - OFFSETS[process]
-        keys = [str(params[name]) for name in ("user", "agent", "source", "target") if name in params]
+        keys = keys_of(params)
         operation = {"operation": number, "kind": kind, "params": json.dumps(params), "confirmed": True}
         self.draft.operations.append(operation)
         missing = any(key not in self.values for key in keys)
@@ -240,7 +240,7 @@ class _Store:
     def _apply(self, number: int, token: int, key: str, kind: str, params: Row) -> None:
         seq, version, _ = self.stamps[key]
         before = self.values[key]
-        after = _changed(before, key, kind, params)
+        after = changed(before, key, kind, params)
         self.draft.effects.append(
             {
                 "relation": self.relation,
@@ -260,7 +260,12 @@ class _Store:
         self.stamps[key] = (seq + 1, version + 1, token)
 
 
-def _changed(before: Row, key: str, kind: str, params: Row) -> Row:
+def keys_of(params: Row) -> list[str]:
+    """The rows that an operation names."""
+    return [str(params[name]) for name in ("user", "agent", "source", "target") if name in params]
+
+
+def changed(before: Row, key: str, kind: str, params: Row) -> Row:
     """The row after the operation, told independently of the verifier."""
     if kind in ("deduct", "grant", "transfer"):
         gives = kind == "deduct" or (kind == "transfer" and key == str(params["source"]))

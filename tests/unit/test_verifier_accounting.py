@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator.verifier import Value
+from orchestrator.verifier import Value, verify
 from tests.unit.histories import anomalies, check, deduct, grant, race, transfer
 
 if TYPE_CHECKING:
@@ -57,10 +57,6 @@ def _of_nothing(draft: Draft) -> None:
     draft.refuse(3, "duplicate")
 
 
-def _orphan(draft: Draft) -> None:
-    draft.drop(2)
-
-
 def _nobody(draft: Draft) -> None:
     draft.effects_of(2)[0].update(writer=0, operation=-1)
 
@@ -75,7 +71,6 @@ def _nobody(draft: Draft) -> None:
         (_though_failed, "fail-with-effect"),
         (_foreign, "foreign-effect"),
         (_of_nothing, "duplicate-of-nothing"),
-        (_orphan, "effect-without-attempt"),
         (_nobody, "effect-without-attempt"),
     ],
 )
@@ -86,14 +81,48 @@ def test_a_contradiction_is_found_and_named(draft: Draft, break_it: Callable[[Dr
     assert anomaly in anomalies(draft, "accounting")
 
 
-@pytest.mark.parametrize("meta", [{"drained": False}, {"gaps": ("a dead host's journal is missing",)}])
-def test_an_effect_without_attempt_proves_nothing_where_journals_are_missing(
-    draft: Draft, meta: dict[str, object]
-) -> None:
-    """Its attempt may stand in what was not gathered."""
+@pytest.mark.parametrize("meta", [{}, {"drained": False}, {"gaps": ("a dead host's journal is missing",)}])
+def test_an_effect_whose_attempt_is_unknown_shows_a_lost_journal(draft: Draft, meta: dict[str, object]) -> None:
+    """A host that died kept its journal: the change is its operation's all the same, and nobody is accused."""
     draft.drop(2)
     draft.meta.update(meta)
-    assert check(draft, "accounting").value is Value.UNKNOWN
+    found = check(draft, "accounting")
+    assert found.value is Value.UNKNOWN
+    assert found.summary.endswith("1 effect of attempts that no gathered journal tells of")
+    assert verify(draft.history()).value is Value.UNKNOWN
+
+
+@pytest.mark.parametrize("change", [{"writer": 0}, {"operation": -1}, {"operation": 77}])
+@pytest.mark.parametrize("drained", [True, False])
+def test_an_effect_for_no_operation_is_a_contradiction(draft: Draft, change: dict[str, int], *, drained: bool) -> None:
+    """No journal, gathered or not, could explain a change that nobody asked for."""
+    draft.drop(2)
+    draft.effects_of(2)[0].update(change)
+    draft.meta["drained"] = drained
+    assert anomalies(draft, "accounting") == {"effect-without-attempt"}
+
+
+def test_a_contradiction_beside_a_lost_journal_is_still_one(draft: Draft) -> None:
+    """What is proven stays proven."""
+    draft.drop(2)
+    draft.refuse(0, "version")
+    assert check(draft, "accounting").value is Value.INVALID
+
+
+def test_a_redelivery_that_the_guard_refused_is_accounted_for(draft: Draft) -> None:
+    """The first delivery applied the operation, the second ended as a duplicate, and the operation is ok."""
+    draft.add_attempt(0, outcome="fail", reason="duplicate", redelivered=True)
+    draft.crash(2, backend_ended=True)
+    draft.add_attempt(2, end_ns=draft.attempts[0]["end_ns"], outcome="fail", reason="duplicate", final=True)
+    assert check(draft, "accounting").value is Value.VALID
+    assert check(draft, "lost operations").value is Value.VALID
+
+
+def test_a_duplicate_of_nothing_proves_nothing_where_not_all_was_gathered(draft: Draft) -> None:
+    """The application may have come after the effects were read."""
+    _of_nothing(draft)
+    draft.meta["drained"] = False
+    assert check(draft, "accounting").value is Value.VALID
 
 
 def test_two_transactions_of_one_operation_are_two_applications(draft: Draft) -> None:

@@ -49,7 +49,11 @@ def test_an_initial_state_can_break_a_rule() -> None:
     """States nobody changed are looked at too."""
     draft = race(deduct(0, 5))
     draft.rows[1]["initial"] = '{"id": 1, "credits": -1}'
-    assert check(draft, "business rules").found == 1
+    found = check(draft, "business rules")
+    assert found.found == 1
+    assert found.witnesses[0].sentence == (
+        'users/1 broke a rule before the first operation ran: credits are below zero ({"id": 1, "credits": -1}).'
+    )
 
 
 @pytest.mark.parametrize(

@@ -155,6 +155,36 @@ def test_ninety_nine_give_ups_and_one_success_are_unknown() -> None:
     assert verify(draft.history()).value is Value.UNKNOWN
 
 
+@pytest.mark.parametrize(("done", "expected"), [(5, Value.VALID), (4, Value.UNKNOWN)])
+def test_the_share_asked_is_enough(done: int, expected: Value) -> None:
+    """Half of ten, where half is asked."""
+    draft = race(*(grant(0, 1) for _ in range(done)))
+    reasons = ["version", *["error"] * 10][: 10 - done]
+    for reason in reasons:
+        draft.add_attempt(draft.add_operation(grant(0, 1)), outcome="fail", reason=reason)
+    found = check(draft, "work")
+    assert found.value is expected
+    assert f"(0 refused, 1 given up, {9 - done} failed)" in found.summary
+
+
+def test_the_fleet_asked_is_enough() -> None:
+    """Two nodes and two processes ran attempts on one host."""
+    assert check(busy(min_nodes=2, min_hosts=1, min_processes=2), "fleet").value is Value.VALID
+
+
+@pytest.mark.parametrize(
+    ("idempotency", "ended", "expected"),
+    [(False, False, Value.UNKNOWN), (False, True, Value.VALID), (True, False, Value.VALID)],
+)
+def test_without_the_guard_an_attempt_that_may_still_commit_leaves_its_operation_open(
+    *, idempotency: bool, ended: bool, expected: Value
+) -> None:
+    """Another attempt settled the operation, and this one may apply it once more."""
+    draft = busy(idempotency=idempotency)
+    draft.add_attempt(3, outcome="info", reason=None, end_ns=None, final=False, backend_ended=ended)
+    assert check(draft, "complete").value is expected
+
+
 def test_an_interrupted_run_with_a_witness_is_invalid() -> None:
     """What was proven stays proven."""
     draft = busy(interrupted=True)

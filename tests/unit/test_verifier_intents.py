@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -117,6 +118,46 @@ def test_a_lost_field_of_a_configuration_does_not_fit() -> None:
     witness = check(draft, "intents").witnesses[0]
     assert witness.anomaly == "unfit-effect"
     assert "from model large, calls 0 to model small, calls 2" in witness.sentence
+
+
+def again(draft: Draft, effect: dict[str, Any], **fields: object) -> dict[str, Any]:
+    """Let the transaction write the row once more, with these fields of the configuration."""
+    value = json.loads(effect["after"])
+    value["config"].update(fields)
+    later = {"seq": effect["seq"] + 1, "version_before": effect["version_after"], "before": effect["after"]}
+    second = {**effect, **later, "version_after": effect["version_after"] + 1, "after": json.dumps(value)}
+    draft.effects.append(second)
+    row = next(row for row in draft.rows if row["key"] == effect["key"])
+    row.update(final=second["after"], final_seq=second["seq"], final_version=second["version_after"])
+    return second
+
+
+@pytest.mark.parametrize("name", ["intents", "conserved"])
+def test_an_operation_that_counts_twice_in_one_transaction_is_found(name: str) -> None:
+    """Each write alone would fit; together they are not what was asked for, and the guard can't see it."""
+    draft = race(increment(0, 2), increment(0, 1))
+    again(draft, draft.effects[1], calls=4)
+    assert check(draft, "row chains").value is Value.VALID
+    assert check(draft, "applied once").value is Value.VALID
+    assert check(draft, name).value is Value.INVALID
+
+
+@pytest.mark.parametrize("name", ["intents", "conserved"])
+def test_a_change_in_two_statements_of_one_transaction_fits_as_a_whole(name: str) -> None:
+    """One row written twice in one transaction is one application: nobody sees the first write alone."""
+    draft = race(increment(0, 2), set_fields(0, preset="precise", temperature=0.1, enabled=False))
+    half = json.loads(draft.effects[1]["after"])
+    half["config"]["enabled"] = True
+    draft.effects[1]["after"] = json.dumps(half)
+    again(draft, draft.effects[1], enabled=False)
+    found = check(draft, name)
+    assert found.value is Value.VALID, found
+
+
+def test_two_attempts_in_a_row_are_not_one_change() -> None:
+    """What another attempt left is where the next one starts."""
+    draft = race(grant(0, 5), grant(0, 5), grant(0, 5))
+    assert check(draft, "intents").summary == "3 of 3 effects fit"
 
 
 def test_a_scenario_without_known_intents_is_unknown(draft: Draft) -> None:

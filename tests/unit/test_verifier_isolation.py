@@ -62,6 +62,25 @@ def test_a_read_of_a_write_without_any_effects_contradicts_every_level() -> None
     assert check(draft, "isolation kept").found == 1
 
 
+def test_a_read_of_a_write_that_its_own_transaction_overwrote_contradicts_every_level() -> None:
+    """G1b, intermediate read: the first of two writes in one transaction was never a committed state."""
+    draft = race(deduct(0, 5), deduct(0, 3), deduct(0, 1))
+    draft.drop(1)
+    first, second = draft.effects[:2]
+    second.update(writer=first["writer"], txid=first["txid"])
+    draft.read_of(2)["writer"] = first["writer"]
+    assert check(draft, "isolation kept").value is Value.VALID
+    draft.read_of(2)["seq"] = first["seq"]
+    assert check(draft, "isolation kept").value is Value.INVALID
+
+
+def test_what_was_found_counts_where_not_all_was_gathered() -> None:
+    """A prohibited lost update is proven by what is there."""
+    draft = stale("repeatable read")
+    draft.meta["drained"] = False
+    assert check(draft, "isolation kept").value is Value.INVALID
+
+
 def test_an_attempt_may_read_its_own_uncommitted_write() -> None:
     """It is no dirty read, whatever became of the attempt."""
     draft = race(deduct(0, 5), deduct(0, 3))

@@ -73,12 +73,28 @@ def test_operations_that_need_nothing_are_never_insufficient() -> None:
         assert check(draft, "refusals").value is Value.INVALID
 
 
-def test_an_old_dip_justifies_a_refusal_that_read_it() -> None:
-    """The read is believed; whether it was too old is for the lost updates and the isolation."""
+@pytest.mark.parametrize(("error", "expected"), [(1000, Value.INVALID), (5 * TURN_NS, Value.VALID)])
+def test_an_old_dip_justifies_no_refusal_if_it_was_surely_over(error: int, expected: Value) -> None:
+    """A read from before the attempt's time (a stale replica's, say) is none of the row's states in its window."""
     draft = dip()
     amount(draft, 5, 50)
     draft.read_of(5)["seq"] = 1
-    assert check(draft, "refusals").value is Value.VALID
+    for clock in draft.clocks:
+        clock["error_ns"] = error
+    assert check(draft, "refusals").value is expected
+
+
+def test_a_dip_that_was_read_and_then_filled_up_within_the_window_justifies() -> None:
+    """What an attempt read may be over by the time it ends."""
+    draft = race(deduct(0, 90), deduct(0, 50), grant(0, 100))
+    draft.attempt_of(1)["end_ns"] += 20 * TURN_NS
+    assert check(draft, "refusals").summary == "1 of 1 refusal proven right"
+
+
+def test_the_newest_state_is_never_over() -> None:
+    """However long ago it began, and whatever row comes after it."""
+    draft = race(deduct(0, 90), grant(1, 1), grant(1, 1), grant(1, 1), deduct(0, 50), rows=2)
+    assert check(draft, "refusals").summary == "1 of 1 refusal proven right"
 
 
 def test_a_state_that_surely_was_current_justifies_a_refusal_without_reads() -> None:

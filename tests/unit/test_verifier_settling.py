@@ -49,6 +49,41 @@ def test_a_crashed_attempt_fails_only_once_its_backend_has_ended(ended: bool | N
     assert outcome(draft) == expected
 
 
+@pytest.mark.parametrize("ended", [True, False])
+def test_what_became_of_the_backend_changes_no_known_outcome(*, ended: bool) -> None:
+    """An attempt that ended ok did."""
+    draft = race(deduct(0, 5))
+    draft.attempt_of(0)["backend_ended"] = ended
+    facts = Facts(draft.history())
+    assert OUTCOMES[facts.settled.attempts[0]] == "ok"
+
+
+@pytest.mark.parametrize(("ended", "expected"), [(False, "info"), (True, "fail")])
+def test_an_outcome_in_words_that_nobody_knows_is_info(*, ended: bool, expected: str) -> None:
+    """It says neither that the attempt took effect nor that it did not."""
+    draft = race(deduct(0, 5))
+    draft.attempt_of(0).update(outcome="perhaps", backend_ended=ended)
+    draft.effects.clear()
+    assert outcome(draft) == expected
+
+
+def test_an_attempted_operation_was_published_whatever_the_broker_said() -> None:
+    """A confirmation that never came means nothing once an attempt was made."""
+    draft = race(deduct(0, 5))
+    draft.operations[0]["confirmed"] = False
+    draft.crash(0, backend_ended=True)
+    draft.effects.clear()
+    assert outcome(draft) == "info"
+
+
+def test_an_operation_that_was_under_way_when_the_run_was_cut_off_is_not_lost() -> None:
+    """Its message may be queued still."""
+    draft = race(deduct(0, 5), drained=False)
+    draft.crash(0, backend_ended=True)
+    draft.effects.clear()
+    assert outcome(draft) == "info"
+
+
 def test_a_final_end_settles_even_where_its_outcome_was_unknown() -> None:
     """A COMMIT without answer, no effect, and a backend that has ended: it failed."""
     draft = race(deduct(0, 5))
