@@ -99,7 +99,7 @@ class _External:
 
 @contextlib.contextmanager
 def _external(profile: Profile, broker: Broker) -> Iterator[Fleet]:
-    found = broker.ping(_ANSWER)
+    found = _answering(profile.nodes, broker)
     hosts = {name.partition("@")[2] for name in found}
     if len(found) < profile.nodes:
         raise ServiceError(
@@ -116,6 +116,15 @@ def _external(profile: Profile, broker: Broker) -> Iterator[Fleet]:
         for name in found:
             with contextlib.suppress(ServiceError, OSError):
                 broker.unlisten(name)
+
+
+def _answering(wanted: int, broker: Broker) -> list[str]:
+    """Name every node that answers, as soon as enough do."""
+    found: set[str] = set()
+    deadline = time.monotonic() + _ANSWER
+    while len(found) < wanted and time.monotonic() < deadline:
+        found.update(broker.ping(1.0))
+    return sorted(found)
 
 
 class _Spawned:

@@ -14,6 +14,7 @@ import msgspec
 import psutil
 import psycopg
 import redis
+from psycopg import sql
 
 from orchestrator import schema
 from orchestrator.history import files
@@ -122,16 +123,23 @@ class Racing:
             found = [name for name in schema.schemas(connection) if run_ in name]
             found += [key.decode() for key in client.scan_iter(f"*{run_}*")]
             found += [entry.decode() for entry in client.hvals("unacked") if run_ in entry.decode()]
-        return found + [
-            " ".join(command) for command in map(_command, psutil.process_iter()) if run_ in " ".join(command)
-        ]
+        return found + [command for command in map(_command, psutil.process_iter()) if run_ in command]
+
+    def effects(self, run_: str) -> int:
+        """Count what the run's first group has changed so far."""
+        with self.database() as connection:
+            if f"rowrace_{run_}_1" not in schema.schemas(connection):
+                return 0
+            query = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(f"rowrace_{run_}_1", "effects"))
+            row = connection.execute(query).fetchone()
+        return int(row[0]) if row else 0
 
 
-def _command(process: psutil.Process) -> list[str]:
+def _command(process: psutil.Process) -> str:
     try:
-        return process.cmdline()
+        return " ".join(process.cmdline())
     except psutil.Error:
-        return []
+        return ""
 
 
 def histories(report: Report) -> list[History]:

@@ -30,7 +30,7 @@ def test_interrupted_in_the_middle(racing: Racing, signals: list[signal.Signals]
     runs = racing.config.runs_dir
     known = set(_newest(runs, set()))
     process = racing.command("run", "--strategy", "optimistic,atomic", "--operations", "20000", "--json")
-    wait_until(lambda: any(list(path.glob("1-*/attempts.parquet")) for path in _newest(runs, known)))
+    wait_until(lambda: any(racing.effects(path.name) > 50 for path in _newest(runs, known)))
     for number in signals:
         process.send_signal(number)
     out, error = process.communicate(timeout=90)

@@ -32,9 +32,9 @@ CROWD = quick(
 
 def _crowds() -> list[Profile]:
     change = msgspec.structs.replace
-    credits = change(CROWD, operations=500, concurrency=25, isolation=tuple(Isolation))
-    config = change(CROWD, scenarios=("config",), operations=200, concurrency=8, nodes=2)
-    return [credits, config]
+    users = change(CROWD, operations=500, concurrency=25, isolation=tuple(Isolation))
+    configurations = change(CROWD, scenarios=("config",), operations=200, concurrency=8, nodes=2)
+    return [users, configurations]
 
 
 @pytest.mark.parametrize("profile", _crowds(), ids=["50 slots on one row", "16 slots on one configuration"])
