@@ -140,6 +140,7 @@ class _Spawned:
         if not found:
             return []
         self._told.update(found)
+        _sweep([each for each in self._servers if each.name in found])  # nothing may be written once all is shipped
         try:
             ship_all(self._place.journals, lambda: psycopg.connect(self._place.database_url, autocommit=True))
         except (psycopg.Error, OSError) as error:
@@ -239,8 +240,7 @@ def _why(place: Place, name: str) -> str:
 
 
 def _end(servers: list[_Node], hurry: Event) -> None:
-    """Stop the nodes, then what is left of their pools, by process and never by name."""
-    children = [child for server in servers for child in _children(server)]
+    """Stop the nodes, then what is left of their pools."""
     for number, patience in _SIGNALS:
         for server in servers:
             server.child.send_signal(number)
@@ -249,14 +249,21 @@ def _end(servers: list[_Node], hurry: Event) -> None:
             if hurry.is_set() and number == signal.SIGTERM:
                 break
             time.sleep(_TICK)
-    for child in children:
+    _sweep(servers)
+
+
+def _sweep(nodes: list[_Node]) -> None:
+    """Kill what is left of ended nodes' pools: each node leads a process group of its own."""
+    leaders = {node.child.pid for node in nodes if not node.lives()}
+    orphans = [process for process in psutil.process_iter() if _leader(process) in leaders]
+    for process in orphans:
         with contextlib.suppress(psutil.Error):
-            child.kill()
-    psutil.wait_procs(children, timeout=5)
+            process.kill()
+    psutil.wait_procs(orphans, timeout=5)
 
 
-def _children(server: _Node) -> list[psutil.Process]:
+def _leader(process: psutil.Process) -> int | None:
     try:
-        return psutil.Process(server.child.pid).children(recursive=True) if server.lives() else []
-    except psutil.Error:
-        return []
+        return os.getpgid(process.pid)
+    except OSError:
+        return None
