@@ -6,14 +6,16 @@ import secrets
 import time
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from benchmarks import races
-from benchmarks.baseline_app import app, noop
+from benchmarks.baseline import unheard
+from benchmarks.baseline_app import app, race
 from benchmarks.measure import against, alternate, options, report
 from orchestrator.broker import Broker
 from orchestrator.plan import plan
 from orchestrator.publish import Publisher, messages
 from orchestrator.services import open_services
-from worker.contract import Isolation, Settings
 
 if TYPE_CHECKING:
     from orchestrator.profile import Profile
@@ -24,18 +26,7 @@ def batches(services: Services, raced: Profile) -> float:
     """Messages per second as a race publishes them, one operation in each."""
     name = f"bench{secrets.token_hex(4)}"
     broker = Broker(services.broker_url, name)
-    settings = Settings(
-        run=name,
-        schema=f"rowrace_{name}_1",
-        scenario="credits",
-        strategy="optimistic",
-        isolation=Isolation.READ_COMMITTED,
-        retry=raced.retry,
-        think_ms=(0, 0),
-        lock_timeout_ms=0,
-        recording=True,
-        seed=1,
-    )
+    settings = unheard(name, raced)
     try:
         publisher = Publisher(broker, raced.operations, 1, again=True)
         publisher.settled = raced.operations  # nobody settles: publish without waiting
@@ -54,11 +45,12 @@ def delay(services: Services, raced: Profile) -> float:
     """Messages per second with a task's own `.delay()`, the same operations in them."""
     queue = f"baseline{secrets.token_hex(4)}"
     broker = Broker(services.broker_url, queue)
+    settings = msgspec.to_builtins(unheard(queue, raced))
     app.conf.update(broker_url=services.broker_url, task_default_queue=broker.queue)
     try:
         began = time.perf_counter()
         for each in plan(raced, "credits"):
-            noop.delay("schema", each.kind, each.params)
+            race.delay(settings=settings, operations=[(each.operation, each.kind, each.params)])
         seconds = time.perf_counter() - began
         if broker.waiting() != raced.operations:
             raise RuntimeError("not every message arrived")

@@ -16,8 +16,8 @@ def main() -> None:
             asked.repetitions,
             {
                 "rowrace": lambda: races.rate(services, raced),
-                "hand-written": lambda: baseline.rate(services, raced, asked, "baseline.apply"),
-                "no-op": lambda: baseline.rate(services, raced, asked, "baseline.noop"),
+                "hand-written": lambda: baseline.rate(services, raced, asked, "apply"),
+                "no-op": lambda: baseline.rate(services, raced, asked, "noop"),
             },
         )
     report("one operation a message", measured, against("hand-written", measured), asked)
