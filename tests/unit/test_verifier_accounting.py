@@ -100,6 +100,7 @@ def test_an_effect_for_no_operation_is_a_contradiction(draft: Draft, change: dic
     draft.effects_of(2)[0].update(change)
     draft.meta["drained"] = drained
     assert anomalies(draft, "accounting") == {"effect-without-attempt"}
+    assert check(draft, "accounting").value is Value.INVALID
 
 
 def test_a_contradiction_beside_a_lost_journal_is_still_one(draft: Draft) -> None:

@@ -75,6 +75,10 @@ def _step(draft: Draft) -> None:
     draft.effects[1]["version_after"] = 2
 
 
+def _version_gone(draft: Draft) -> None:
+    draft.effects[2]["version_after"] = None
+
+
 def _deleted(draft: Draft) -> None:
     draft.effects[2].update(after=None, version_after=None)
 
@@ -103,6 +107,10 @@ def _final_version(draft: Draft) -> None:
     draft.rows[0]["final_version"] = 9
 
 
+def _final_version_untouched(draft: Draft) -> None:
+    draft.rows[2]["final_version"] = 2
+
+
 def _final_seq_untouched(draft: Draft) -> None:
     draft.rows[2]["final_seq"] = 1
 
@@ -118,6 +126,7 @@ def _final_seq_untouched(draft: Draft) -> None:
         (_broken_start, "broken-chain"),
         (_version, "broken-version"),
         (_step, "version-step"),
+        (_version_gone, "version-step"),
         (_deleted, "row-deleted"),
         (_final_value, "final-row"),
         (_final_untouched, "final-row"),
@@ -125,6 +134,7 @@ def _final_seq_untouched(draft: Draft) -> None:
         (_final_seq, "final-row"),
         (_final_writer, "final-row"),
         (_final_version, "final-row"),
+        (_final_version_untouched, "final-row"),
         (_final_seq_untouched, "final-row"),
     ],
 )

@@ -154,6 +154,14 @@ def test_a_change_in_two_statements_of_one_transaction_fits_as_a_whole(name: str
     assert found.value is Value.VALID, found
 
 
+@pytest.mark.parametrize("planned", [grant(0, 5), increment(0, 1)])
+def test_an_operation_of_a_kind_that_nobody_knows_fits_nothing(planned: tuple[str, dict[str, Any]]) -> None:
+    """Its change is not guessed from its parameters."""
+    draft = race(planned)
+    draft.operations[0]["kind"] = "multiply"
+    assert check(draft, "intents").value is not Value.VALID
+
+
 def test_two_attempts_in_a_row_are_not_one_change() -> None:
     """What another attempt left is where the next one starts."""
     draft = race(grant(0, 5), grant(0, 5), grant(0, 5))

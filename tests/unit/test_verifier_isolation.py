@@ -55,6 +55,14 @@ def test_a_read_of_a_write_that_was_never_committed_contradicts_every_level() ->
     assert found.witnesses[0].anomaly == "aborted-read"
 
 
+@pytest.mark.parametrize("seq", [7, 2])
+def test_a_read_of_a_seq_that_its_writer_never_wrote_contradicts_every_level(seq: int) -> None:
+    """The writer committed another seq of the row; that is not what was read."""
+    draft = race(deduct(0, 5), deduct(0, 3), deduct(0, 1))
+    draft.read_of(1)["seq"] = seq
+    assert check(draft, "isolation kept").found == 1
+
+
 def test_a_read_of_a_write_without_any_effects_contradicts_every_level() -> None:
     """Where nothing was committed, nothing can be read."""
     draft = race(deduct(0, 5), deduct(0, 3))

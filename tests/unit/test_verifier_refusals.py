@@ -174,10 +174,63 @@ def test_a_statement_that_matched_nothing_may_have_seen_an_older_state_than_the_
     assert check(draft, "refusals").value is Value.VALID
 
 
+@pytest.mark.parametrize("change", [{"mode": "w", "rows": 1}, {"mode": "l", "rows": 0}])
+def test_only_a_write_that_matched_nothing_may_have_seen_another_state(change: dict[str, object]) -> None:
+    """A write that matched, or the wait for a lock, decides nothing: the read counts, and it found enough."""
+    draft = race(deduct(0, 90), grant(0, 100), deduct(0, 200))
+    amount(draft, 2, 50)
+    draft.accesses.append({**draft.read_of(2), "seq": None, **change})
+    draft.clocks[0]["error_ns"] = 3 * TURN_NS
+    assert check(draft, "refusals").value is Value.INVALID
+
+
+def test_a_read_of_a_state_that_never_was_justifies_nothing() -> None:
+    """Nor does the state of the row that happens to stand beside it."""
+    draft = race(grant(0, 500), grant(2, 1), grant(2, 1), grant(2, 1), deduct(0, 900))
+    amount(draft, 4, 300)
+    draft.read_of(4)["seq"] = 99
+    assert check(draft, "refusals").value is Value.INVALID
+
+
+def test_a_transfer_that_read_enough_is_unjustified_though_others_were_refused_rightly() -> None:
+    """Each refusal is held to its own reads."""
+    draft = race(deduct(0, 900), transfer(1, 0, 900), deduct(2, 900))
+    amount(draft, 1, 50)
+    found = check(draft, "refusals")
+    assert found.summary == "2 of 3 refusals proven right, 1 unjustified"
+    assert found.witnesses[0].operations == (1,)
+
+
+def test_a_wrong_refusal_is_wrong_though_another_is_undecided() -> None:
+    """INVALID beats UNKNOWN."""
+    draft = race(deduct(0, 90), grant(0, 100), grant(1, 1), deduct(0, 200), deduct(1, 900))
+    without_reads(draft, 3)
+    amount(draft, 3, 50)
+    amount(draft, 4, 5)
+    draft.clocks.clear()
+    assert check(draft, "refusals").value is Value.INVALID
+
+
 def test_a_row_that_never_was_is_missing() -> None:
     """Nothing more is needed."""
     found = check(race(deduct(7, 1), transfer(0, 8, 1)), "refusals")
     assert found.summary == "2 of 2 refusals proven right"
+
+
+def test_a_row_that_nobody_ever_named_is_missing() -> None:
+    """An attempt that left no access may have looked for it all the same."""
+    draft = race(deduct(7, 1))
+    draft.accesses.clear()
+    assert check(draft, "refusals").summary == "1 of 1 refusal proven right"
+
+
+def test_a_killed_writer_s_commit_bounds_nothing() -> None:
+    """It left no end, so the state before its write may have been current for long."""
+    draft = race(deduct(0, 90), grant(0, 100), grant(1, 1), grant(1, 1), deduct(0, 200))
+    draft.crash(1)
+    without_reads(draft, 4)
+    amount(draft, 4, 50)
+    assert check(draft, "refusals").summary == "0 of 1 refusal proven right, 1 right within the clocks' bounds"
 
 
 def test_a_row_that_is_there_is_not_missing() -> None:

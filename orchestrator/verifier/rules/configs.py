@@ -55,10 +55,8 @@ def change(kind: str, params: dict[str, Any], key: str, before: dict[str, Any]) 
         return None
     old = before["config"]
     if kind == "increment":
-        fields = {params["field"]: old[params["field"]] + params["by"]}
-    else:
-        fields = params["fields"] if kind == "set_fields" else {params["field"]: params["value"]}
-    return {**before, "config": {**old, **fields}}
+        return {**before, "config": {**old, params["field"]: old[params["field"]] + params["by"]}}
+    return {**before, "config": {**old, **_set(kind, params)}}
 
 
 def level(_state: dict[str, Any]) -> int:
@@ -90,5 +88,14 @@ def words(kind: str, params: dict[str, Any]) -> str:
     row = f"configs/{params['agent']}"
     if kind == "increment":
         return f"add {params['by']} to {params['field']} of {row}"
-    fields = params["fields"] if kind == "set_fields" else {params["field"]: params["value"]}
+    fields = _set(kind, params)
     return f"set {', '.join(f'{name} to {value}' for name, value in fields.items())} in {row}"
+
+
+def _set(kind: str, params: dict[str, Any]) -> dict[str, Any]:
+    """The fields that an operation sets, and their values."""
+    if kind == "set_field":
+        return {params["field"]: params["value"]}
+    if kind == "set_fields":
+        return dict(params["fields"])
+    raise KeyError(kind)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
+
+#: The parameters that name rows, by kind; where credits are taken, the first one gives them.
+_NAMED: Final = {"deduct": ("user",), "grant": ("user",), "transfer": ("source", "target")}
 
 
 def touches(kind: str, params: dict[str, Any]) -> tuple[str, ...]:
     """The user; both users of a transfer."""
-    if kind == "transfer":
-        return str(params["source"]), str(params["target"])
-    return (str(params["user"]),)
+    return tuple(str(params[name]) for name in _NAMED[kind])
 
 
 def change(kind: str, params: dict[str, Any], key: str, before: dict[str, Any]) -> dict[str, Any] | None:
@@ -43,8 +44,8 @@ def fault(state: dict[str, Any]) -> str | None:
 
 def flow(kind: str, params: dict[str, Any]) -> int:
     """A grant adds to the sum of all credits, a deduction takes from it, a transfer does neither."""
-    signs = {"grant": 1, "deduct": -1}
-    return int(signs.get(kind, 0) * params["amount"])
+    signs = {"grant": 1, "deduct": -1, "transfer": 0}
+    return int(signs[kind] * params["amount"])
 
 
 def words(kind: str, params: dict[str, Any]) -> str:
