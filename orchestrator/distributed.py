@@ -47,6 +47,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     """What all groups of a run race on."""
 
     stage: Stage
+    book: Book
     services: Services
     connection: Any
     broker: Broker
@@ -61,14 +62,14 @@ def race(stage: Stage, book: Book, watch: Watch, interrupt: Interrupt) -> None:
         with interrupt.raising():
             services = stack.enter_context(_services(stage))
             book.rung = services.rung
-            field = _field(stage, services, stack, watch, interrupt)
+            field = _field(stage, book, services, stack, watch, interrupt)
         book.notes += ladder.limits(Mode.DISTRIBUTED, local=_local(stage, services))
         if not stage.profile.synchronous_commit:
             book.notes.append("Commits were not durable (synchronous_commit = off), as the profile asks.")
         for group in stage.groups:
             if interrupt.asked.is_set():
                 break
-            _group(field, group, book)
+            _group(field, group)
             watch.end()
             book.judge(group)
 
@@ -82,7 +83,7 @@ def _local(stage: Stage, services: Services) -> bool:
     return services.database is not Origin.GIVEN and stage.profile.workers is Workers.SPAWN
 
 
-def _field(stage: Stage, services: Services, stack: ExitStack, watch: Watch, interrupt: Interrupt) -> Field:
+def _field(stage: Stage, book: Book, services: Services, stack: ExitStack, watch: Watch, interrupt: Interrupt) -> Field:
     connection = stack.enter_context(_connected(services.database_url))
     schema.hold(connection, stage.run)  # until the connection ends: `rowrace clean` leaves a living run alone
     broker = stack.enter_context(_broker(services.broker_url, stage.run))
@@ -97,6 +98,7 @@ def _field(stage: Stage, services: Services, stack: ExitStack, watch: Watch, int
     nodes = stack.enter_context(fleet(stage.profile, broker, place, interrupt.hurry))
     return Field(
         stage=stage,
+        book=book,
         services=services,
         connection=connection,
         broker=broker,
@@ -137,7 +139,7 @@ def _broker(url: str, run: str) -> Iterator[Broker]:
             broker.close()
 
 
-def _group(field: Field, group: Group, book: Book) -> None:
+def _group(field: Field, group: Group) -> None:
     """Race one group: its schema, its operations, its history."""
     stage, connection = field.stage, field.connection
     name = f"rowrace_{stage.run}_{group.number}"
@@ -151,7 +153,7 @@ def _group(field: Field, group: Group, book: Book) -> None:
             _race(field, group, name, writer)
     finally:
         if not stage.keep:
-            _drop(connection, name, book)
+            _drop(connection, name, field.book)
 
 
 def _drop(connection: psycopg.Connection[Any], name: str, book: Book) -> None:
@@ -183,6 +185,10 @@ def _race(field: Field, group: Group, name: str, writer: Writer) -> None:
     ended = settle.ended(connection, progress.backends(), profile.grace, field.interrupt.hurry.is_set)
     race.read()
     progress.finish(ended)
+    if publisher.republished:
+        field.book.notes.append(
+            f"{publisher.republished:,} messages of {group.name} were published again: unconfirmed."
+        )
     gather.operations(writer, plan(profile, group.scenario), publisher.confirmed)
     gather.database(connection, name, group.scenario, writer)
     writer.meta(_meta(field, group, ending, began))

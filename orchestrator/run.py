@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 import time
 import traceback
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from orchestrator import ladder, toml
-from orchestrator.errors import OrchestratorError, UsageError
+from orchestrator.errors import OrchestratorError, ServiceError, UsageError
 from orchestrator.groups import groups
 from orchestrator.profile import Mode
 from orchestrator.reports import table
@@ -41,8 +42,9 @@ def run(profile: Profile, config: Config, watch: Watch, interrupt: Interrupt, *,
     _begin(stage)
     book = Book(stage)
     try:
-        _race(mode, stage, book, watch, interrupt)
+        _climb(mode, stage, book, watch, interrupt)
     except OrchestratorError:
+        _discard_empty(stage)
         raise
     except KeyboardInterrupt:
         interrupt.asked.set()
@@ -64,6 +66,25 @@ def _begin(stage: Stage) -> None:
         raise UsageError(f"The run's folder {stage.folder} can't be made: {error.strerror} (--runs-dir).") from error
 
 
+def _discard_empty(stage: Stage) -> None:
+    """Remove the folder of a run that never began; one with logs stays, for the error names them."""
+    if not any(stage.logs.iterdir()):
+        shutil.rmtree(stage.folder)
+
+
+def _climb(mode: Mode, stage: Stage, book: Book, watch: Watch, interrupt: Interrupt) -> None:
+    """Race on the rung; where the choice was ours and embedded services don't start, on the lowest, and say so."""
+    try:
+        _race(mode, stage, book, watch, interrupt)
+    except ServiceError as error:
+        ours = stage.profile.mode is Mode.AUTO and not (stage.config.database_url or stage.config.broker_url)
+        if not ours or book.rung:
+            raise
+        book.notes.append(f"Fell to the lowest rung, for embedded services did not start: {error}")
+        lower = msgspec.structs.replace(stage, groups=groups(stage.profile, eager=True))
+        _race(Mode.EAGER, lower, book, watch, interrupt)
+
+
 def _race(mode: Mode, stage: Stage, book: Book, watch: Watch, interrupt: Interrupt) -> None:
     if mode is Mode.EAGER:
         from orchestrator import eager_rung  # noqa: PLC0415 - each rung is heavy, and one is needed
@@ -79,7 +100,7 @@ def _report(stage: Stage, book: Book, *, interrupted: bool) -> Report:
     return Report(
         run=stage.run,
         folder=str(stage.folder),
-        rung=book.rung,
+        rung=book.rung or "no rung: it ended before a service was open",
         findings=tuple(book.findings),
         asked=len(stage.groups),
         interrupted=interrupted,

@@ -42,7 +42,8 @@ class Book:
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
-        self.rung = "no rung: it ended before a service was open"
+        #: In words, once services are open.
+        self.rung = ""
         self.notes: list[str] = []
         self.findings: list[Finding] = []
 
