@@ -41,7 +41,9 @@ class Bench:
     def __init__(self, path: Path) -> None:
         self.points: list[tuple[str, str]] = []
         self.when_blocked: Callable[[], None] = self._give
-        hooks = Hooks(lambda *point: self.points.append(point), self._blocked, count(1).__next__, count(7_000, 1_000).__next__)
+        hooks = Hooks(
+            lambda *point: self.points.append(point), self._blocked, count(1).__next__, count(7_000, 1_000).__next__
+        )
         self.connections = [connect(path) for _ in range(2)]
         self.one, self.two = (SqliteLink(connection, hooks) for connection in self.connections)
 
