@@ -160,17 +160,20 @@ class PostgresLink:
         return answer
 
     def commit(self) -> None:
-        """COMMIT; nothing is sent where no statement was."""
+        """COMMIT; nothing is sent where no statement was, and a ROLLBACK for an answer is an error."""
         if self._begin is not None:
             self._begin = None
             return
         try:
-            self._session.send("COMMIT")
+            result = self._session.send("COMMIT")
         except psycopg.Error as error:
             self._raise(error, in_commit=True)
         except Exception as error:
             # Something of the process's own (a time limit) broke in while the answer was awaited.
             raise LostConnection(in_commit=True) from error
+        if result.command_status != b"COMMIT":
+            # A body swallowed a statement's error: the server then ends the transaction and reports no error.
+            raise psycopg.errors.InFailedSqlTransaction("COMMIT was answered with ROLLBACK")
 
     def rollback(self) -> None:
         """ROLLBACK where a transaction is open; a connection that can't is thrown away when it is closed."""

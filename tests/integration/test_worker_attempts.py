@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import psycopg
 import pytest
 
 from orchestrator import schema as group
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    import psycopg
+    from worker.access import Access
+    from worker.scenarios.model import Change
 
 RC, RR, SER = Isolation.READ_COMMITTED, Isolation.REPEATABLE_READ, Isolation.SERIALIZABLE
 HOLDS = [(s, i) for s in STRATEGIES for i in Isolation if s != "naive-autocommit" and (s, i) != ("naive", RC)]
@@ -287,6 +290,30 @@ def test_a_commit_without_an_answer_is_unknown(
         database.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
         assert (Outcome.INFO, Reason.LOST_CONNECTION, 1, None) == result.result()
     assert [(Outcome.INFO, True)] == [(end.outcome, end.final) for end in _ends(tmp_path)]
+
+
+def test_a_swallowed_error_is_not_taken_for_ok(
+    database: psycopg.Connection[Any],
+    fresh_schema: str,
+    runtime: ProcessRuntime,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The server answers COMMIT of an aborted transaction with ROLLBACK and no error: it took no effect."""
+    group.create(database, fresh_schema, "credits", 1, idempotency=True, recording=True)
+
+    def careless(db: Access, change: Change) -> None:
+        with db.transaction():
+            db.update(change.keys[0], 5)
+            with contextlib.suppress(psycopg.Error):
+                db.update(change.keys[0], 1 << 70)  # out of the column's range
+
+    monkeypatch.setitem(STRATEGIES, "careless", careless)
+    grant = Operation(0, "grant", {"user": 0, "amount": 1})
+    result = attempt.run(grant, _settings(fresh_schema, "careless", RC), runtime)
+    assert (Outcome.FAIL, Reason.ERROR) == result[:2]
+    assert ["InFailedSqlTransaction"] == [end.detail for end in _ends(tmp_path)]
+    assert [100] == _values(database, fresh_schema)
 
 
 _WAITING = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = 77 AND NOT granted"

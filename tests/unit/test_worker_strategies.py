@@ -10,7 +10,7 @@ from worker import attempt
 from worker.contract import EndLine, Isolation, Operation, Outcome, Reason, Retry, Settings, StartLine, Via
 from worker.errors import Conflict, Duplicate, LostConnection
 from worker.link import Answer
-from worker.statements import statements
+from worker.statements import UNLOCK_SESSION, statements
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -284,3 +284,18 @@ def test_without_recording_nothing_is_written() -> None:
     fake = Fake({1: 100})
     _run("naive", fake, recording=False)
     assert [] == fake.lines
+
+
+def test_an_unlock_that_fails_changes_no_outcome() -> None:
+    """COMMIT was answered before: whatever goes wrong with the lock then, the attempt is ok."""
+    fake = Fake({1: 100, 2: 100})
+    execute = fake.execute
+
+    def broken(statement: ClauseElement, params: Mapping[str, Any]) -> Answer:
+        if statement is UNLOCK_SESSION:
+            raise RuntimeError("another command is in progress")
+        return execute(statement, params)
+
+    fake.execute = broken  # type: ignore[method-assign]  # this one link refuses to unlock
+    result = attempt.run(DEDUCT, _settings("advisory", Isolation.REPEATABLE_READ), fake)
+    assert (Outcome.OK, None) == result[:2]
