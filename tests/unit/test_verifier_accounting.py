@@ -172,3 +172,9 @@ def test_nothing_is_called_lost_where_not_all_was_gathered(draft: Draft, meta: d
     draft.add_operation(grant(0, 1))
     draft.meta.update(meta)
     assert check(draft, "lost operations").value is Value.UNKNOWN
+
+
+def test_gaps_alone_make_nothing_lost(draft: Draft) -> None:
+    """Where every operation has ended, nothing can have vanished."""
+    draft.meta["gaps"] = ("a dead host's journal is missing",)
+    assert check(draft, "lost operations").value is Value.VALID

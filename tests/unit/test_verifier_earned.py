@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.verifier import CONSISTENT, Value, verify
 from orchestrator.verifier.facts import Facts
-from tests.unit.histories import TURN_NS, check, deduct, grant, race
+from tests.unit.histories import TURN_NS, check, deduct, grant, race, transfer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -236,6 +236,12 @@ def test_without_clocks_no_window_proves_anything() -> None:
 def test_attempts_on_different_rows_do_not_meet() -> None:
     """Overlapping in time is not enough."""
     assert met(race(*(grant(number, 1) for number in range(3)))) == 0
+
+
+def test_attempts_meet_on_any_row_that_they_touch() -> None:
+    """A transfer is open on its target as well as on its source."""
+    assert met(race(transfer(0, 1, 5), grant(1, 3))) == 2
+    assert met(race(transfer(0, 1, 5), grant(0, 3))) == 2
 
 
 def test_a_stale_read_proves_an_overlap_without_a_clock() -> None:
