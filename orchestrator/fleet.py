@@ -20,6 +20,7 @@ from orchestrator.errors import ServiceError
 from orchestrator.profile import Pool, Workers
 from orchestrator.services import launch
 from orchestrator.services.process import deferred_signals
+from worker.postgres import connect
 from worker.shipper import ship_all
 
 if TYPE_CHECKING:
@@ -68,8 +69,14 @@ class Fleet(Protocol):
     hosts: int
     processes: int
 
+    #: Its journals lie elsewhere: only silence shows that all was shipped.
+    remote: bool
+
     def missing(self) -> list[str]:
         """Look for nodes that have ended, save their journals, and say what could not be saved."""
+
+    def save(self) -> list[str]:
+        """Ship what the nodes have written and not shipped yet, where we can, and say what could not be saved."""
 
     def none_left(self) -> bool:
         """Say whether no node can take a message any more."""
@@ -87,10 +94,15 @@ def fleet(profile: Profile, broker: Broker, place: Place, hurry: Event) -> Itera
 
 
 class _External:
+    remote = True
+
     def __init__(self, profile: Profile) -> None:
         self.nodes, self.hosts, self.processes = profile.nodes, profile.hosts, profile.nodes
 
     def missing(self) -> list[str]:
+        return []
+
+    def save(self) -> list[str]:
         return []
 
     def none_left(self) -> bool:
@@ -128,6 +140,8 @@ def _answering(wanted: int, broker: Broker) -> list[str]:
 
 
 class _Spawned:
+    remote = False
+
     def __init__(self, profile: Profile, place: Place, servers: list[_Node]) -> None:
         self.nodes, self.hosts = profile.nodes, 1
         self.processes = profile.nodes * (profile.concurrency if profile.pool is Pool.PREFORK else 1)
@@ -141,10 +155,16 @@ class _Spawned:
             return []
         self._told.update(found)
         _sweep([each for each in self._servers if each.name in found])  # nothing may be written once all is shipped
+        return self._ship(found)
+
+    def save(self) -> list[str]:
+        return self._ship([each.name for each in self._servers])
+
+    def _ship(self, names: list[str]) -> list[str]:
         try:
-            ship_all(self._place.journals, lambda: psycopg.connect(self._place.database_url, autocommit=True))
+            ship_all(self._place.journals, lambda: connect(self._place.database_url, "rowrace", ""))
         except (psycopg.Error, OSError) as error:
-            return [f"journals: what {', '.join(found)} did not ship could not be saved ({type(error).__name__})"]
+            return [f"journals: what {', '.join(names)} did not ship could not be saved ({type(error).__name__})"]
         return []
 
     def none_left(self) -> bool:

@@ -108,7 +108,7 @@ class Race:
         drained = why in (End.SETTLED, End.DRAINED)
         if not drained:
             self._abandon(limits.grace, interrupt)
-        self.read()
+        self._complete(fleet, interrupt)
         self._tell(watch)
         return Ending(why=why, drained=drained, seconds=self._changed - self._began, gaps=tuple(self._gaps))
 
@@ -161,7 +161,13 @@ class Race:
         """Let no further operation start, and wait shortly for those under way."""
         for message in self._broker.withdraw():
             self._publisher.withdrawn(message)
-        if self._wait_empty(grace, interrupt.hurry.is_set):
+        self._wait_empty(grace, interrupt.hurry.is_set)
+
+    def _complete(self, fleet: Fleet, interrupt: Interrupt) -> None:
+        """Read every line that was written before the last message was acknowledged, whoever is yet to ship it."""
+        self._gaps += fleet.save()
+        self.read()
+        if fleet.remote:
             self._wait_quiet(interrupt)
 
     def _wait_quiet(self, interrupt: Interrupt) -> None:

@@ -7,6 +7,7 @@ shippers at once are all harmless: the second copy of a chunk meets the primary 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import logging
 import re
 import sys
@@ -88,19 +89,20 @@ class Shipper:
                 yield path
 
     def _file(self, path: Path) -> int:
-        if not path.exists() or path.stat().st_size <= self._shipped.get(path, 0):
-            return 0
         try:
-            return self._lines(path)
+            return self._lines(path) if path.stat().st_size > self._shipped.get(path, 0) else 0
         except _GONE:
             self._forget(path)
+            return 0
+        except FileNotFoundError:  # another shipper forgot it
+            self._shipped.pop(path, None)
             return 0
 
     def _forget(self, path: Path) -> None:
         """Remove a file whose group is gone, and the folder with its last file."""
         self._shipped.pop(path, None)
         path.unlink(missing_ok=True)
-        if not any(path.parent.iterdir()):
+        with contextlib.suppress(OSError):  # it holds other files, or another shipper was quicker
             path.parent.rmdir()
 
     def _lines(self, path: Path) -> int:
@@ -179,9 +181,10 @@ class ShipperThread(threading.Thread):
             self._failing = False
 
     def finish(self) -> None:
-        """End the thread, and ship the rest."""
+        """End the thread, ship the rest, and leave no files of groups that are gone."""
         self._ended.set()
         self.join()
+        self._swept = -SWEEP_S
         self.once()
         self._shipper.close()
 

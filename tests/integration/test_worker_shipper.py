@@ -22,7 +22,7 @@ from worker.runtime import Identity, ProcessRuntime
 from worker.shipper import Shipper, ShipperThread, ship_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     Connect = Callable[[], psycopg.Connection[Any]]
 
@@ -251,3 +251,32 @@ def test_the_end_ships_the_rest(
     _write(runtime, schema, *range(50))
     thread.finish()
     assert _files(tmp_path) == _shipped(database, schema)
+
+
+def test_the_end_leaves_no_files_of_groups_that_are_gone(
+    database: psycopg.Connection[Any], connect: Connect, schema: str, tmp_path: Path
+) -> None:
+    """A worker that listens for many runs has nothing to keep of those that ended before it."""
+    _write(_runtime(tmp_path), schema, 1)
+    thread = ShipperThread(Shipper(tmp_path, connect, "n1"))
+    thread.once()
+    group.drop(database, schema)
+    thread.start()
+    thread.finish()
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_a_file_that_another_shipper_forgot_is_no_failure(connect: Connect, schema: str, tmp_path: Path) -> None:
+    """Two shippers may find the same group gone."""
+    runtime = _runtime(tmp_path)
+    _write(runtime, schema, 1)
+    (path,) = (tmp_path / schema).iterdir()
+
+    class Late(Shipper):
+        def _files(self) -> Iterator[Path]:
+            yield path
+
+    path.unlink()
+    late = Late(tmp_path, connect)
+    assert 0 == late.ship()
+    late.close()
