@@ -15,14 +15,16 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 
 from orchestrator.errors import ServiceError
+from worker.contract import TASK, UNACKED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: Keys of kombu's Redis transport, as kombu 5.7 names them.
-_UNACKED: Final = "unacked"
-_UNACKED_INDEX: Final = "unacked_index"
+#: What kombu's Redis transport puts before an exchange's name, as kombu 5.7 has it.
 _BINDINGS: Final = ("_kombu.binding.", "_kombu.binding_permanent.")
+
+#: How long the broker may take to answer, seconds.
+_PATIENCE: Final = 30.0
 
 #: Messages taken back in one round trip.
 _PIECE: Final = 500
@@ -47,13 +49,22 @@ def queue_of(run: str) -> str:
     return f"rowrace.{run}"
 
 
+def unacked_of(run: str) -> str:
+    """Name the hash that keeps what the run's own nodes have taken and not acknowledged; external nodes share one."""
+    return f"{queue_of(run)}:unacked"
+
+
 class Broker:
     """One run's view of the broker."""
 
     def __init__(self, url: str, run: str) -> None:
         self.queue = queue_of(run)
         self.url = url
-        self._redis = redis.Redis.from_url(url, socket_connect_timeout=5, socket_timeout=30, retry=None)
+        self._hashes = (UNACKED, unacked_of(run))
+        # The connection's name shows others that the run lives.
+        self._redis = redis.Redis.from_url(
+            url, socket_connect_timeout=5, socket_timeout=_PATIENCE, retry=None, client_name=self.queue
+        )
         #: A client for control messages and publishing; it knows no task and leaves no backend.
         self.app = Celery("rowrace", broker=url, set_as_current=False)
         self.app.conf.update(
@@ -62,7 +73,8 @@ class Broker:
             task_ignore_result=True,
             broker_connection_retry_on_startup=False,
             broker_connection_timeout=5,
-            broker_transport_options={"socket_connect_timeout": 5},
+            # A broker that stops answering must end a publication, not hold it for ever.
+            broker_transport_options={"socket_connect_timeout": 5, "socket_timeout": _PATIENCE},
             worker_enable_remote_control=True,
         )
 
@@ -84,9 +96,14 @@ class Broker:
         with _answering():
             return len(self._taken())
 
-    def _taken(self) -> list[bytes]:
-        """List the delivery tags in kombu's shared hash whose message was routed to this queue."""
-        return [tag for tag, entry in self._redis.hscan_iter(_UNACKED) if json.loads(entry)[2] == self.queue]
+    def _taken(self) -> list[tuple[str, bytes]]:
+        """List hash and delivery tag of every message in kombu's hashes that was routed to this queue."""
+        return [
+            (name, tag)
+            for name in self._hashes
+            for tag, entry in self._redis.hscan_iter(name)
+            if json.loads(entry)[2] == self.queue
+        ]
 
     def listen(self, node: str) -> None:
         """Have a worker node take the run's messages too."""
@@ -103,6 +120,12 @@ class Broker:
             replies = ask(timeout=timeout, destination=nodes, limit=len(nodes)) if nodes else ask(timeout=timeout)
         return sorted(node for reply in replies or () for node in reply)
 
+    def workers(self, timeout: float) -> list[str]:
+        """Name the nodes that know our task; other apps' workers on the broker would throw its messages away."""
+        with _answering():
+            answer: dict[str, list[str]] = self.app.control.inspect(timeout=timeout).registered() or {}
+        return sorted(node for node, tasks in answer.items() if TASK in tasks)
+
     def withdraw(self) -> Iterator[str]:
         """Take back the messages that wait, so that no further operation starts; name each by its id."""
         with _answering():
@@ -114,10 +137,17 @@ class Broker:
         """Remove every trace of the run from the broker."""
         with _answering():
             pipe = self._redis.pipeline()
-            for tag in self._taken():
-                pipe.hdel(_UNACKED, tag)
-                pipe.zrem(_UNACKED_INDEX, tag)
-            for key in (self.queue, *(prefix + self.queue for prefix in _BINDINGS)):
+            for name, tag in self._taken():
+                pipe.hdel(name, tag)
+                pipe.zrem(f"{name}_index", tag)
+            own = self._hashes[1]
+            for key in (
+                self.queue,
+                own,
+                f"{own}_index",
+                f"{own}_mutex",
+                *(prefix + self.queue for prefix in _BINDINGS),
+            ):
                 pipe.delete(key)
             pipe.execute()
 
@@ -128,17 +158,16 @@ class Broker:
 
 
 def leftovers(url: str) -> list[str]:
-    """List the runs that have a queue on the broker."""
-    client = redis.Redis.from_url(url, socket_connect_timeout=5, socket_timeout=30)
+    """List the runs that have left something on the broker, and have no orchestrator connected to it."""
     prefixes = ("", *_BINDINGS)
-    with _answering():
+    with _answering(), redis.Redis.from_url(url, socket_connect_timeout=5, socket_timeout=_PATIENCE) as client:
         found = {
-            key.decode().removeprefix(prefix + "rowrace.")
+            key.decode().removeprefix(prefix).partition(":")[0]
             for prefix in prefixes
             for key in client.scan_iter(f"{prefix}rowrace.*")
         }
-    client.close()
-    return sorted(found)
+        living = {each["name"] for each in client.client_list()}
+    return sorted(queue.removeprefix("rowrace.") for queue in found - living)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import psycopg
 
 from orchestrator import schema
 from orchestrator.broker import Broker, leftovers
+from orchestrator.holding import lives
 from orchestrator.services import check
 
 if TYPE_CHECKING:
@@ -67,9 +68,9 @@ def remove_folders(leavings: Leavings) -> None:
 def _folders(runs_dir: Path) -> list[Path]:
     if not runs_dir.is_dir():
         return []
-    return sorted(
-        path for path in runs_dir.iterdir() if _RUN.fullmatch(path.name) and (path / "profile.toml").is_file()
-    )
+    runs = (path for path in runs_dir.iterdir() if _RUN.fullmatch(path.name) and (path / "profile.toml").is_file())
+    # A run may stand on other services than those that are asked after it, or on none.
+    return sorted(path for path in runs if not lives(path))
 
 
 def _free(url: str, run: str) -> bool:

@@ -130,6 +130,7 @@ def _connected(url: str) -> Iterator[psycopg.Connection[Any]]:
 @contextmanager
 def _broker(url: str, run: str) -> Iterator[Broker]:
     broker = Broker(url, run)
+    broker.check()  # connected from here on, which is how `rowrace clean` knows a living run
     try:
         yield broker
     finally:

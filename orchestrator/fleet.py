@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import psutil
 import psycopg
 
 import worker
+from orchestrator.broker import unacked_of
 from orchestrator.errors import ServiceError
 from orchestrator.profile import Pool, Workers
 from orchestrator.services import launch
@@ -36,6 +38,8 @@ _PATIENCE: Final = 90.0
 _ANSWER: Final = 3.0
 #: Warm shutdown (finish what runs), cold shutdown, the end; each with the seconds that it may take.
 _SIGNALS: Final = ((signal.SIGTERM, 10.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
+#: A node that a run has spawned for itself (`_address`).
+_OWNED: Final = re.compile(r"node[0-9]+-[0-9]{12}[0-9a-f]{6}@localhost")
 #: Pause between two looks, seconds.
 _TICK: Final = 0.05
 
@@ -131,11 +135,11 @@ def _external(profile: Profile, broker: Broker) -> Iterator[Fleet]:
 
 
 def _answering(wanted: int, broker: Broker) -> list[str]:
-    """Name every node that answers, as soon as enough do."""
+    """Name every node that is nobody's own, as soon as enough answer."""
     found: set[str] = set()
     deadline = time.monotonic() + _ANSWER
     while len(found) < wanted and time.monotonic() < deadline:
-        found.update(broker.ping(1.0))
+        found.update(name for name in broker.workers(1.0) if not _OWNED.fullmatch(name))
     return sorted(found)
 
 
@@ -235,6 +239,8 @@ def _environment(profile: Profile, place: Place, name: str) -> dict[str, str]:
         "ROWRACE_NODE": name,
         "ROWRACE_VISIBILITY_TIMEOUT": str(profile.visibility_timeout),
         "ROWRACE_PREFETCH": str(profile.prefetch),
+        # Another run's nodes may have another visibility timeout.
+        "ROWRACE_UNACKED": unacked_of(place.run),
     }
 
 

@@ -13,6 +13,7 @@ import msgspec
 from orchestrator import ladder, toml
 from orchestrator.errors import OrchestratorError, ServiceError, UsageError
 from orchestrator.groups import groups
+from orchestrator.holding import held
 from orchestrator.profile import Mode
 from orchestrator.reports import table
 from orchestrator.reports.result import Report, as_json
@@ -40,6 +41,11 @@ def run(profile: Profile, config: Config, watch: Watch, interrupt: Interrupt, *,
     folder = (config.runs_dir / name).absolute()
     stage = Stage(run=name, profile=profile, config=config, groups=planned, folder=folder, keep=keep)
     _begin(stage)
+    with held(folder):
+        return _carry_out(mode, stage, watch, interrupt)
+
+
+def _carry_out(mode: Mode, stage: Stage, watch: Watch, interrupt: Interrupt) -> Report:
     book = Book(stage)
     try:
         _climb(mode, stage, book, watch, interrupt)
@@ -51,7 +57,7 @@ def run(profile: Profile, config: Config, watch: Watch, interrupt: Interrupt, *,
     except Exception as error:
         raise OrchestratorError(_unexpected(error, stage.logs)) from error
     report = _report(stage, book, interrupted=interrupt.asked.is_set())
-    _write(report, folder)
+    _write(report, stage.folder)
     return report
 
 

@@ -51,6 +51,9 @@ def _transport(settings: Config) -> dict[str, Any]:
     if not (settings.broker_url or "").startswith(("redis", "valkey")):
         return {}
     return {
+        "unacked_key": settings.unacked,
+        "unacked_index_key": f"{settings.unacked}_index",
+        "unacked_mutex_key": f"{settings.unacked}_mutex",
         "visibility_timeout": settings.visibility_timeout,
         # Kombu's defaults look for timed-out messages every 100 s only.
         "unacked_restore_interval": 1,

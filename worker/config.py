@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from worker.contract import UNACKED
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -35,6 +37,8 @@ class Config:
     visibility_timeout: float = 60.0
     #: `ROWRACE_PREFETCH`: messages that a slot takes ahead.
     prefetch: int = 1
+    #: `ROWRACE_UNACKED`: the hash on the broker that keeps what these workers took and did not acknowledge.
+    unacked: str = UNACKED
 
 
 def read(environ: Mapping[str, str] = os.environ) -> Config:
@@ -48,6 +52,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Config:
         node=environ.get("ROWRACE_NODE") or None,
         visibility_timeout=_number(environ, "ROWRACE_VISIBILITY_TIMEOUT", 60.0),
         prefetch=int(_number(environ, "ROWRACE_PREFETCH", 1)),
+        unacked=environ.get("ROWRACE_UNACKED") or UNACKED,
     )
 
 

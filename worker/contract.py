@@ -24,6 +24,11 @@ DUPLICATE: Final = "RR001"
 WRITER_SETTING: Final = "rowrace.writer"
 
 
+#: Hash on the broker that keeps what workers took and did not acknowledge.  Kombu's own name for it is every Celery
+#: app's: messages there would be given again after *our* visibility timeout, other apps' too.
+UNACKED: Final = "rowrace:unacked"
+
+
 class Isolation(StrEnum):
     """Isolation level of an attempt's transaction (SQL:1992 names, PostgreSQL semantics)."""
 

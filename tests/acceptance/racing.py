@@ -21,6 +21,7 @@ from orchestrator.history import files
 from orchestrator.interrupt import Interrupt
 from orchestrator.profile import Profile, Workers
 from orchestrator.run import run
+from worker.contract import UNACKED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,7 +123,7 @@ class Racing:
         with self.database() as connection, self.broker() as client:
             found = [name for name in schema.schemas(connection) if run_ in name]
             found += [key.decode() for key in client.scan_iter(f"*{run_}*")]
-            found += [entry.decode() for entry in client.hvals("unacked") if run_ in entry.decode()]
+            found += [entry.decode() for entry in client.hvals(UNACKED) if run_ in entry.decode()]
         return found + [command for command in map(_command, psutil.process_iter()) if run_ in command]
 
     def effects(self, run_: str) -> int:

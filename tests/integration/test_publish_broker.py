@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import secrets
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
 
-from orchestrator.broker import Broker, leftovers
+from orchestrator.broker import Broker, leftovers, unacked_of
 from orchestrator.errors import ServiceError
 from orchestrator.plan import plan
 from orchestrator.profile import Profile
 from orchestrator.publish import BATCH, Publisher, messages
-from worker.contract import Isolation, Retry, Settings
+from worker.contract import UNACKED, Isolation, Retry, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,12 +95,12 @@ def test_a_silent_broker_is_one_sentence_without_its_password() -> None:
 def _take(client: Any, broker: Broker, tag: str, queue: str | None = None) -> None:  # noqa: ANN401 - as above
     """Take a message as kombu's consumer does: out of the list, into the hash and the index of unacknowledged ones."""
     message = json.loads(client.rpop(broker.queue))
-    client.hset("unacked", tag, json.dumps([message, "", queue or broker.queue]))
-    client.zadd("unacked_index", {tag: 1})
+    client.hset(UNACKED, tag, json.dumps([message, "", queue or broker.queue]))
+    client.zadd(f"{UNACKED}_index", {tag: 1})
 
 
 def test_only_the_run_s_own_unacknowledged_messages_count(broker: Broker, client: Any) -> None:  # noqa: ANN401 - as above
-    """The hash is shared by every queue of the broker."""
+    """The hash is shared by every queue that external nodes listen to."""
     _publish(broker, 3)
     mine, theirs = secrets.token_hex(8), secrets.token_hex(8)
     _take(client, broker, mine)
@@ -108,11 +109,11 @@ def test_only_the_run_s_own_unacknowledged_messages_count(broker: Broker, client
         assert (1, 1) == (broker.waiting(), broker.unacknowledged())
         broker.remove()
         assert (0, 0) == (broker.waiting(), broker.unacknowledged())
-        assert client.hexists("unacked", theirs)
-        assert not client.zscore("unacked_index", mine)
+        assert client.hexists(UNACKED, theirs)
+        assert not client.zscore(f"{UNACKED}_index", mine)
     finally:
-        client.hdel("unacked", theirs)
-        client.zrem("unacked_index", theirs)
+        client.hdel(UNACKED, theirs)
+        client.zrem(f"{UNACKED}_index", theirs)
 
 
 def test_withdrawing_names_every_message_that_nobody_took(broker: Broker, client: Any) -> None:  # noqa: ANN401 - as above
@@ -128,8 +129,39 @@ def test_withdrawing_names_every_message_that_nobody_took(broker: Broker, client
 def test_leftovers_are_found_by_run(broker: Broker, broker_url: str) -> None:
     """A queue that an ended run left names its run."""
     run = broker.queue.removeprefix("rowrace.")
-    assert run not in leftovers(broker_url)
     _publish(broker, 1)
+    broker.close()
     assert run in leftovers(broker_url)
     broker.remove()
+    broker.close()
     assert run not in leftovers(broker_url)
+
+
+def test_a_connected_run_has_no_leftovers(broker: Broker, broker_url: str) -> None:
+    """Its database may be another one than that which is asked whether it lives."""
+    _publish(broker, 1)
+    broker.check()
+    assert broker.queue.removeprefix("rowrace.") not in leftovers(broker_url)
+
+
+def test_nothing_of_a_run_stays_on_the_broker(broker: Broker, client: Any) -> None:  # noqa: ANN401 - as above
+    """Its nodes' own record of what they took goes with the queue."""
+    run = broker.queue.removeprefix("rowrace.")
+    _publish(broker, 2)
+    client.hset(unacked_of(run), "tag", json.dumps([json.loads(client.rpop(broker.queue)), "", broker.queue]))
+    client.zadd(f"{unacked_of(run)}_index", {"tag": 1})
+    client.set(f"{unacked_of(run)}_mutex", "held by a node that was killed")
+    assert (1, 1) == (broker.waiting(), broker.unacknowledged())
+    broker.remove()
+    assert [] == list(client.scan_iter(f"*{run}*"))
+
+
+def test_a_broker_that_hangs_ends_a_publication(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes the connection and says nothing: the publisher gives up, and the run with it."""
+    monkeypatch.setattr("orchestrator.publish._PAUSE", 0.0)
+    monkeypatch.setattr("orchestrator.broker._PATIENCE", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        hung = Broker(f"redis://127.0.0.1:{silent.getsockname()[1]}/0", "abcd")
+        publisher = _publish(hung, 1)
+        hung.close()
+    assert (0, True) == (publisher.published, publisher.error is not None)

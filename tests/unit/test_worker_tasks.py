@@ -86,6 +86,14 @@ def test_settings_are_fit_for_faults() -> None:
     assert transport.items() <= conf.broker_transport_options.items()
 
 
+@pytest.mark.parametrize(("environment", "key"), [({}, "rowrace:unacked"), ({"ROWRACE_UNACKED": "mine"}, "mine")])
+def test_other_apps_messages_are_not_given_again(environment: dict[str, str], key: str) -> None:
+    """Kombu's default keys are every app's, and our visibility timeout would hold for their messages too."""
+    options = create(read({"ROWRACE_BROKER_URL": "redis://localhost/0", **environment})).conf.broker_transport_options
+    expected = {"unacked_key": key, "unacked_index_key": f"{key}_index", "unacked_mutex_key": f"{key}_mutex"}
+    assert expected.items() <= options.items()
+
+
 def test_other_brokers_get_no_options_of_redis() -> None:
     """Options that a transport doesn't know would be an error there."""
     assert create(read({"ROWRACE_BROKER_URL": "memory://"})).conf.broker_transport_options == {}
