@@ -6,7 +6,7 @@ Everything here is confined to one queue, `rowrace.<run>`; other users of the br
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -127,11 +127,13 @@ class Broker:
         return sorted(node for node, tasks in answer.items() if TASK in tasks)
 
     def withdraw(self) -> Iterator[str]:
-        """Take back the messages that wait, so that no further operation starts; name each by its id."""
+        """Take back the messages that wait, so that no further operation starts; name each of ours by its id."""
         with _answering():
             client: Any = self._redis  # its types don't tell a list from one message
             while taken := client.lpop(self.queue, _PIECE):
-                yield from (_ENVELOPE.decode(message).headers.id for message in taken)
+                for message in taken:
+                    with suppress(msgspec.MsgspecError):  # a stranger's
+                        yield _ENVELOPE.decode(message).headers.id
 
     def remove(self) -> None:
         """Remove every trace of the run from the broker."""

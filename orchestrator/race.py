@@ -87,6 +87,8 @@ class Race:
         self.progress = progress
         self._connection = connection
         self._tail = Tail(schema)
+        #: What the ids of the group's messages begin with.
+        self._prefix = schema.removeprefix("rowrace_").replace("_", ".") + "."
         self._broker = broker
         self._publisher = publisher
         self._gaps: list[str] = []
@@ -160,7 +162,8 @@ class Race:
     def _abandon(self, grace: float, interrupt: Interrupt) -> None:
         """Let no further operation start, and wait shortly for those under way."""
         for message in self._broker.withdraw():
-            self._publisher.withdrawn(message)
+            if message.startswith(self._prefix):  # an earlier group's late message is not this plan's
+                self._publisher.withdrawn(message)
         self._wait_empty(grace, interrupt.hurry.is_set)
 
     def _complete(self, fleet: Fleet, interrupt: Interrupt) -> None:

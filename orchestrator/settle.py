@@ -23,8 +23,9 @@ def living(connection: psycopg.Connection[Any], backends: set[tuple[int, int]]) 
     """Say which of the backends (pid, start) still run; a pid that was given away again is another backend."""
     if not backends:
         return set()
-    found = connection.execute(_LIVING, ([pid for pid, _ in backends],)).fetchall()
-    return backends & {(pid, start) for pid, start in found}
+    found = dict(connection.execute(_LIVING, ([pid for pid, _ in backends],)).fetchall())
+    # A start is hidden where the backend is another user's: it may be the one that was asked for, and counts as such.
+    return {(pid, start) for pid, start in backends if pid in found and found[pid] in (start, None)}
 
 
 def terminate(connection: psycopg.Connection[Any], backends: set[tuple[int, int]]) -> None:

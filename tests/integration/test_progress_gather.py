@@ -140,6 +140,15 @@ def test_a_backend_counts_as_ended_only_once_it_has(database: Connection, databa
     assert {5: True} == settle.ended(database, {5: backend}, grace=30.0)
 
 
+def test_a_backend_that_hides_its_start_counts_as_living(database: Connection, database_url: str) -> None:
+    """Another user's sessions show their process numbers alone: nothing may be taken for ended that isn't."""
+    with psycopg.connect(database_url, autocommit=True) as other, database.transaction(force_rollback=True):
+        backend = _backend(other)
+        database.execute("CREATE ROLE rowrace_stranger")
+        database.execute("SET LOCAL ROLE rowrace_stranger")
+        assert {backend} == settle.living(database, {backend})
+
+
 def test_backends_that_still_run_can_be_ended(database: Connection, database_url: str) -> None:
     """What a running attempt holds locked is given up before its schema is dropped."""
     with psycopg.connect(database_url, autocommit=True) as other:

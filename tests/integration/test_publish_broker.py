@@ -120,6 +120,7 @@ def test_withdrawing_names_every_message_that_nobody_took(broker: Broker, client
     """What is taken back counts as unpublished; what a worker holds stays confirmed."""
     publisher = _publish(broker, 5)
     client.rpop(broker.queue)
+    client.lpush(broker.queue, "what nobody here has written")
     for message in broker.withdraw():
         publisher.withdrawn(message)
     assert 0 == broker.waiting()

@@ -171,3 +171,11 @@ def test_tail_reads_every_byte_once(chunks: list[tuple[int, str]], read: list[st
     tail = Tail("rowrace_abcd_1")
     found = [tail._next("f", position, text.encode()).decode() for position, text in chunks]
     assert read == [each for each in found if each]
+
+
+@pytest.mark.parametrize("operation", [-1, 3, 1 << 60])
+def test_an_operation_that_nobody_planned_settles_none(operation: int) -> None:
+    """Its attempt is written down, for the verifier to say so."""
+    progress, sink = _race(_start(1, operation), _end(1, Outcome.OK))
+    progress.finish({})
+    assert (0, [operation]) == (progress.counts().settled, [row["operation"] for row in sink.rows["attempts"]])
