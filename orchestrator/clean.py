@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import psycopg
 
 from orchestrator import schema
 from orchestrator.broker import Broker, leftovers
+from orchestrator.errors import ServiceError
 from orchestrator.holding import lives
 from orchestrator.services import check
 
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 
 
 #: A run's folder has the name of its run, and its profile inside.
-_RUN = re.compile(r"[0-9]{12}[0-9a-f]{6}")
+_RUN: Final = re.compile(r"[0-9]{12}[0-9a-f]{6}")
+
+#: How long others' locks may keep a schema from being dropped, milliseconds.
+_DROP_WAIT_MS: Final = 10_000
 
 
 class Leavings(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,13 +49,23 @@ def find(database_url: str, broker_url: str, runs_dir: Path, *, folders: bool) -
 def remove(leavings: Leavings, database_url: str, broker_url: str) -> None:
     """Remove what was found."""
     with psycopg.connect(database_url, autocommit=True, application_name="rowrace") as connection:
+        connection.execute("SELECT set_config('lock_timeout', %s, false)", (str(_DROP_WAIT_MS),))
         for name in leavings.schemas:
-            schema.drop(connection, name)
+            _drop(connection, name)
     for run in leavings.queues:
         broker = Broker(broker_url, run)
         broker.remove()
         broker.close()
     remove_folders(leavings)
+
+
+def _drop(connection: psycopg.Connection[Any], name: str) -> None:
+    try:
+        schema.drop(connection, name)
+    except psycopg.errors.LockNotAvailable as error:
+        raise ServiceError(f"Schema {name} is locked by others: end their sessions, and clean again.") from error
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise ServiceError(f"Schema {name} is another user's: clean with that user's URL.") from error
 
 
 def folders_only(runs_dir: Path) -> Leavings:

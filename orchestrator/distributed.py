@@ -25,6 +25,7 @@ from orchestrator.publish import Publisher, messages
 from orchestrator.race import End, Limits, Race
 from orchestrator.services import Origin, open_services
 from worker.contract import Settings
+from worker.postgres import connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,8 +122,13 @@ def _workers_url(profile: Profile, url: str) -> str:
 def _connected(url: str) -> Iterator[psycopg.Connection[Any]]:
     """Connect to the database; that it breaks later is said in one sentence."""
     try:
-        with psycopg.connect(url, autocommit=True, application_name="rowrace") as connection:
+        with connect(url, "rowrace", "") as connection:
             yield connection
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise ServiceError(
+            "The database's user may not do what a run needs: grant it CREATE on the database, or correct "
+            "ROWRACE_DATABASE_URL."
+        ) from error
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         raise ServiceError(f"The database stopped answering in mid-run ({type(error).__name__}).") from error
 
