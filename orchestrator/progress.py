@@ -105,6 +105,8 @@ class Progress:
         self.nodes: dict[int, str] = {}
         self.attempts = 0
         self.conflicts = 0
+        #: Lines that nobody can read: a node's disk was full, or something else wrote into the journal.
+        self.torn = 0
         #: Starts and ends heard of.
         self.lines = 0
         self._sink = sink
@@ -118,7 +120,7 @@ class Progress:
 
     def feed(self, file: str, lines: bytes) -> None:
         """Take whole journal lines of one file, in their order."""
-        for line in self._decoder.decode_lines(lines):
+        for line in self._decoded(lines):
             if isinstance(line, StartLine):
                 self.lines += 1
                 self.open[line.token] = line
@@ -126,10 +128,18 @@ class Progress:
                 self._end(line)
             elif isinstance(line, ProcessLine):
                 self._process(file, line)
-            elif isinstance(line, ClockLine):
+            elif isinstance(line, ClockLine) and file in self._file_process:
                 self._clocks.add((self._file_process[file], line.mono_ns, line.offset_ns, line.error_ns))
         if len(self._attempts.rows) >= _BUFFER:
             self.flush()
+
+    def _decoded(self, lines: bytes) -> Iterator[Line]:
+        """Decode line by line, so that what stands before a torn one counts."""
+        for text in lines.splitlines():
+            try:
+                yield self._decoder.decode(text)
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                self.torn += bool(text)
 
     def counts(self) -> Counts:
         """Count for the live view."""

@@ -172,6 +172,8 @@ class Race:
         self.read()
         if fleet.remote:
             self._wait_quiet(interrupt)
+        if self.progress.torn:
+            self._gaps.append(f"journals: {self.progress.torn} torn lines can't be read")
 
     def _wait_quiet(self, interrupt: Interrupt) -> None:
         """Let the nodes ship what the last attempts wrote."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from typing import TYPE_CHECKING, Protocol
@@ -24,19 +25,24 @@ class Journal(Protocol):
 class FileJournal:
     """The journal as a file, `<node>.<process>.jsonl`."""
 
-    __slots__ = ("_encoder", "_file", "path")
+    __slots__ = ("_encoder", "_file", "_torn", "path")
 
     def __init__(self, folder: Path, who: ProcessLine) -> None:
         private(folder)
         self.path = folder / file_name(who.node, who.process)
         self._encoder = msgspec.json.Encoder()
+        self._torn = b""
         self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         if os.fstat(self._file).st_size == 0:
             self.write(who)
 
     def write(self, line: Line) -> None:
         """Append a line in one system call: the kernel keeps it whole and in order, and SIGKILL can't take it back."""
-        os.write(self._file, self._encoder.encode(line) + b"\n")
+        whole = self._torn + self._encoder.encode(line) + b"\n"
+        if os.write(self._file, whole) < len(whole):
+            self._torn = b"\n"  # what follows must not become part of what stands there
+            raise OSError(errno.ENOSPC, "a journal's line was written in part only", self.path)
+        self._torn = b""
 
     def __del__(self) -> None:
         # Closed with the last reference, so that no thread writes to a number that has become another file's.

@@ -179,3 +179,11 @@ def test_an_operation_that_nobody_planned_settles_none(operation: int) -> None:
     progress, sink = _race(_start(1, operation), _end(1, Outcome.OK))
     progress.finish({})
     assert (0, [operation]) == (progress.counts().settled, [row["operation"] for row in sink.rows["attempts"]])
+
+
+def test_a_torn_line_takes_no_other_with_it() -> None:
+    """A disk was full: what can be read counts, what can't is counted."""
+    progress, _ = _race(_start(1, 0))
+    progress.feed("f", b'["end",123\n\n\xff\n')
+    _feed(progress, _end(1, Outcome.OK), ClockLine(1, 2, 3), file="torn at its first line")
+    assert (1, 2) == (progress.counts().ok, progress.torn)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -134,3 +135,14 @@ def test_two_databases_never_share_the_default_folder() -> None:
     """A shipper removes files of groups that its database doesn't know: they must not be another database's."""
     one, two = (config.read({"ROWRACE_DATABASE_URL": f"postgresql://h/{name}"}) for name in ("a", "b"))
     assert one.journal_dir != two.journal_dir
+
+
+def test_a_line_after_a_torn_one_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the disk is full a part of a line may be written: that is an error, and the next line starts anew."""
+    torn = journal.FileJournal(tmp_path, ProcessLine(7, "n", "here", 1, "solo"))
+    with monkeypatch.context() as patch:
+        patch.setattr("worker.journal.os.write", lambda file, data, write=os.write: write(file, data[:9]))
+        with pytest.raises(OSError, match="in part only"):
+            torn.write(ClockLine(1, 2, 3))
+    torn.write(ClockLine(4, 5, 6))
+    assert [b'["clock",', b'["clock",4,5,6]'] == torn.path.read_bytes().splitlines()[1:]
