@@ -96,6 +96,16 @@ class Broker:
         with _answering():
             return len(self._taken())
 
+    def empty(self) -> bool:
+        """Say whether, at one moment, nothing waits and nothing is unacknowledged: a message may pass either way."""
+        with _answering():
+            pipe = self._redis.pipeline(transaction=True)
+            pipe.llen(self.queue)
+            for name in self._hashes:
+                pipe.hvals(name)
+            waiting, *taken = pipe.execute()
+        return not waiting and not any(json.loads(entry)[2] == self.queue for entries in taken for entry in entries)
+
     def _taken(self) -> list[tuple[str, bytes]]:
         """List hash and delivery tag of every message in kombu's hashes that was routed to this queue."""
         return [

@@ -146,18 +146,22 @@ class Race:
         """Say whether the race is over: all settled and acknowledged, or nothing left anywhere for the grace period."""
         if self.progress.settled() and self._wait_empty(_ACKNOWLEDGING, lambda: False):
             return End.SETTLED
-        if heard or not self._empty():
+        if heard or not self._broker.empty():
             self._idle_since = None
             return None
         self._idle_since = self._idle_since or time.monotonic()
-        return End.DRAINED if time.monotonic() - self._idle_since >= grace else None
+        # What was taken last may be in nobody's books for a moment, and its lines take a while to be shipped.
+        return End.DRAINED if time.monotonic() - self._idle_since >= max(grace, _SHIPPING) else None
 
     def _broken(self, thread: threading.Thread, fleet: Fleet) -> bool:
         self._gaps += fleet.missing()
         if not thread.is_alive() and self._publisher.error is not None:
             self._gaps.append(f"publishing failed ({type(self._publisher.error).__name__})")
             return True
-        return fleet.none_left()
+        if fleet.none_left():
+            self._gaps.append("every worker node has ended")
+            return True
+        return False
 
     def _abandon(self, grace: float, interrupt: Interrupt) -> None:
         """Let no further operation start, and wait shortly for those under way."""
@@ -185,15 +189,12 @@ class Race:
 
     def _wait_empty(self, patience: float, stop: Callable[[], bool]) -> bool:
         deadline = time.monotonic() + patience
-        while not self._empty():
+        while not self._broker.empty():
             if time.monotonic() > deadline or stop():
                 return False
             time.sleep(_TICK)
             self.read()
         return True
-
-    def _empty(self) -> bool:
-        return self._broker.waiting() == 0 and self._broker.unacknowledged() == 0
 
     def _tell(self, watch: Watch) -> None:
         watch.progress(self._publisher.published, self.progress.counts(), time.monotonic() - self._began)

@@ -106,9 +106,9 @@ def test_only_the_run_s_own_unacknowledged_messages_count(broker: Broker, client
     _take(client, broker, mine)
     _take(client, broker, theirs, queue="somebody-elses")
     try:
-        assert (1, 1) == (broker.waiting(), broker.unacknowledged())
+        assert (1, 1, False) == (broker.waiting(), broker.unacknowledged(), broker.empty())
         broker.remove()
-        assert (0, 0) == (broker.waiting(), broker.unacknowledged())
+        assert (0, 0, True) == (broker.waiting(), broker.unacknowledged(), broker.empty())
         assert client.hexists(UNACKED, theirs)
         assert not client.zscore(f"{UNACKED}_index", mine)
     finally:

@@ -36,11 +36,9 @@ class Idle:
         """Have nothing left to publish."""
         assert [] == list(stream)
 
-    def waiting(self) -> int:
+    def empty(self) -> bool:
         """Hold nothing."""
-        return 0
-
-    unacknowledged = waiting
+        return True
 
 
 class Nodes:
