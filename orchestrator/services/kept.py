@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import tempfile
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -44,7 +46,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 def up(state_dir: Path, embedding: Embedding = Embedding()) -> Kept:  # noqa: B008 -- a frozen value
     """The kept services, started unless they live already."""
     require_unix()
-    with _locked(state_dir):
+    with _locked(state_dir), _ended_in_order():
         found = _read(state_dir)
         if found is not None and found.lives():
             return found
@@ -110,6 +112,19 @@ def _read(state_dir: Path) -> Kept | None:
         return msgspec.json.decode((state_dir / _STATE).read_bytes(), type=Kept)
     except (OSError, msgspec.MsgspecError):
         return None
+
+
+@contextlib.contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """SIGTERM ends the block as Ctrl-C does; by default it would leave servers behind that nobody knows of."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # handlers are the main thread's
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
 
 @contextlib.contextmanager

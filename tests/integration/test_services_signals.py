@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -94,6 +95,29 @@ def test_sigkill_leaves_no_process_and_the_next_start_no_folder(
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     folders.clear_stale()
     assert not list(temporary.iterdir())
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux shows where a process works")
+def test_sigterm_while_services_are_brought_up_leaves_nothing(tmp_path: Path) -> None:
+    """They would outlive their starter, and no state file would tell of them."""
+    environment = os.environ | {"XDG_STATE_HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, "-m", "orchestrator", "services", "up"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as starter:
+        _until(lambda: bool(_working_below(tmp_path)))
+        starter.terminate()
+        assert starter.wait(60) == 130
+    _until(lambda: not _working_below(tmp_path))
+    assert [] == list((tmp_path / "rowrace").glob("services-*"))
+
+
+def _working_below(folder: Path) -> list[int]:
+    """List the processes whose working directory lies in a folder."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if Path(process.cwd()).is_relative_to(folder):
+                found.append(process.pid)
+    return found
 
 
 def _started(program: str, temporary: Path) -> Iterator[subprocess.Popen[bytes]]:
