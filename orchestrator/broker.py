@@ -51,7 +51,7 @@ def queue_of(run: str) -> str:
 
 def unacked_of(run: str) -> str:
     """Name the hash that keeps what the run's own nodes have taken and not acknowledged; external nodes share one."""
-    return f"{queue_of(run)}:unacked"
+    return f"{UNACKED}.{run}"
 
 
 class Broker:
@@ -174,9 +174,7 @@ def leftovers(url: str) -> list[str]:
     prefixes = ("", *_BINDINGS)
     with _answering(), redis.Redis.from_url(url, socket_connect_timeout=5, socket_timeout=_PATIENCE) as client:
         found = {
-            key.decode().removeprefix(prefix).partition(":")[0]
-            for prefix in prefixes
-            for key in client.scan_iter(f"{prefix}rowrace.*")
+            key.decode().removeprefix(prefix) for prefix in prefixes for key in client.scan_iter(f"{prefix}rowrace.*")
         }
         living = {each["name"] for each in client.client_list()}
     return sorted(queue.removeprefix("rowrace.") for queue in found - living)

@@ -151,13 +151,14 @@ class _Spawned:
         self.processes = profile.nodes * (profile.concurrency if profile.pool is Pool.PREFORK else 1)
         self._place = place
         self._servers = servers
-        self._told: set[str] = set()
+        #: Nodes whose end was seen, and whose process group was swept; the system may give its number away by now.
+        self.swept: set[str] = set()
 
     def missing(self) -> list[str]:
-        found = [each.name for each in self._servers if each.name not in self._told and not each.lives()]
+        found = [each.name for each in self._servers if each.name not in self.swept and not each.lives()]
         if not found:
             return []
-        self._told.update(found)
+        self.swept.update(found)
         _sweep([each for each in self._servers if each.name in found])  # nothing may be written once all is shipped
         return self._ship(found)
 
@@ -178,14 +179,15 @@ class _Spawned:
 @contextlib.contextmanager
 def _spawned(profile: Profile, broker: Broker, place: Place, hurry: Event) -> Iterator[Fleet]:
     servers: list[_Node] = []
+    nodes = _Spawned(profile, place, servers)
     try:
         for number in range(1, profile.nodes + 1):
             with deferred_signals():
                 servers.append(_node(profile, broker, place, f"node{number}"))
         _wait(servers, broker, place)
-        yield _Spawned(profile, place, servers)
+        yield nodes
     finally:
-        _end(servers, hurry)
+        _end([each for each in servers if each.name not in nodes.swept], hurry)
 
 
 def _node(profile: Profile, broker: Broker, place: Place, name: str) -> _Node:
