@@ -53,10 +53,7 @@ if TYPE_CHECKING:
     Tell = Callable[[int, Counts, float], None]
 
 #: The rung, and what it can't show, for the verdict.
-RUNG: Final = (
-    "eager: one process, SQLite in WAL mode; it can't show row locks, deadlocks between rows, several processes or "
-    "hosts, redelivery by a broker, lost connections, or REPEATABLE READ as PostgreSQL has it"
-)
+RUNG: Final = "eager: one process, SQLite in WAL mode"
 
 #: Why the other strategies can't run here.
 _BEYOND: Final = {

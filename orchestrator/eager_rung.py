@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator import ladder
 from orchestrator.eager import RUNG, run_group
+from orchestrator.groups import EAGER_STRATEGIES
 from orchestrator.profile import Mode
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ def race(stage: Stage, book: Book, watch: Watch, interrupt: Interrupt) -> None:
     """Race and judge the groups one after another."""
     book.rung = RUNG
     book.notes += ladder.limits(Mode.EAGER, local=True)
+    if "all" in stage.profile.strategies:
+        book.notes.append(f"On this rung, all strategies are {', '.join(EAGER_STRATEGIES)}.")
     for group in stage.groups:
         if interrupt.asked.is_set():
             break

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 EAGER: Final = "SQLite in WAL mode, one process, logical workers interleaved at statement boundaries"
 
 _EAGER_LIMITS: Final = (
-    "eager on SQLite has no row locks, deadlocks between rows, snapshot isolation, redelivery, lost workers or "
-    "network faults: race with `--mode distributed` for these."
+    "eager on SQLite has no row locks, deadlocks between rows, snapshot isolation, several processes or hosts, "
+    "redelivery, lost workers or network faults: race with `--mode distributed` for these."
 )
 _LOCAL_LIMITS: Final = "all services and workers stood on one machine: faults between hosts were not exercised."
 

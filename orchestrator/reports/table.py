@@ -14,7 +14,7 @@ from orchestrator.reports.witness import check_lines
 from orchestrator.verifier.verdict import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from typing import TextIO
 
     from rich.console import RenderableType
@@ -31,7 +31,7 @@ _NUMBERS: Final = (
     "attempts",
     "conflicts",
     "give-ups",
-    "lost",
+    "lost updates",
     "overlaps",
     "p50 ms",
     "p95 ms",
@@ -39,6 +39,16 @@ _NUMBERS: Final = (
     "max ms",
     "ops/s",
 )
+_HEADERS: Final = ("scenario", "strategy", "isolation", *_NUMBERS, "verdict", "expected")
+
+#: What a narrow terminal does without, the first ones first; report.txt and --json have everything.
+_DISPENSABLE: Final = (
+    *("max ms", "p95 ms", "info", "attempts", "ops", "p50 ms", "give-ups", "overlaps", "fail", "ops/s", "p99 ms"),
+    *("conflicts", "expected", "ok"),
+)
+
+#: A line is not worth reading beyond this, however wide the terminal.
+_READABLE: Final = 110
 
 
 def cells(row: Row) -> list[str]:
@@ -58,45 +68,69 @@ def cells(row: Row) -> list[str]:
     ]
 
 
-def table(report: Report) -> Table:
-    """Build the table: a row per group."""
+def table(report: Report, without: Collection[str] = ()) -> Table:
+    """Build the table: a row per group, and the columns that are not left out."""
+    shown = [number for number, header in enumerate(_HEADERS) if header not in without]
     built = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("scenario", "strategy", "isolation"):
-        built.add_column(name, overflow="fold")
-    for name in _NUMBERS:
-        built.add_column(name, justify="right", overflow="fold")
-    built.add_column("verdict", overflow="fold")
-    built.add_column("expected", overflow="fold")
+    for header in (_HEADERS[number] for number in shown):
+        built.add_column(header, justify="right" if header in _NUMBERS else "left", overflow="fold")
     for row in report.rows:
         *plain, verdict, expected = cells(row)
         style = "" if row.remark is None else "yellow"
-        built.add_row(*plain, Text(verdict, style=_STYLES[row.verdict]), Text(expected, style=style))
+        written: list[str | Text] = [*plain, Text(verdict, style=_STYLES[row.verdict]), Text(expected, style=style)]
+        built.add_row(*(written[number] for number in shown))
     return built
 
 
-def words(report: Report) -> Iterator[str]:
+def fitting(report: Report, console: Console) -> tuple[Table, tuple[str, ...]]:
+    """Leave out columns until the table fits; give it and what was left out."""
+    for count in range(len(_DISPENSABLE) + 1):
+        built = table(report, _DISPENSABLE[:count])
+        if _width(built, console) <= console.width:
+            break
+    return built, _DISPENSABLE[:count]
+
+
+def _width(built: Table, console: Console) -> int:
+    return Measurement.get(console, console.options.update(width=10_000), built).maximum
+
+
+def words(report: Report, width: int = _READABLE) -> Iterator[str]:
     """Say what the table can't: witnesses, open questions, the isolation kept, the rung, and how to run it again."""
     for finding in report.findings:
-        yield from _finding(finding)
+        yield from _finding(finding, width)
     if report.interrupted:
         yield f"Interrupted: {len(report.findings)} of {report.asked} groups are judged, on what was gathered of them."
+    if report.findings:
+        yield _expected(report)
     yield _isolation(report)
     yield f"It stood on {report.rung}."
     limits = dict.fromkeys(limit for finding in report.findings for limit in finding.verdict.not_checked)
-    yield from (f"Not shown: {limit}" for limit in limits)
+    if limits:
+        yield f"Not shown: {'; '.join(limits)}."
     yield from report.notes
     yield f"The run is in {report.folder}; run it again with: rowrace run --profile {report.folder}/profile.toml"
 
 
-def _finding(finding: Finding) -> Iterator[str]:
+def _expected(report: Report) -> str:
+    """Say in one line what the exit code says."""
+    good = sum(row.remark is None for row in report.rows)
+    groups = "group" if len(report.rows) == 1 else "groups"
+    return f"As expected: {good} of {len(report.rows)} {groups}; exit code {int(report.exit_code)}."
+
+
+def _finding(finding: Finding, width: int) -> Iterator[str]:
     row = finding.row
     where = f"{row.scenario}, {row.strategy}, {row.isolation}"
     if row.verdict is not Value.VALID:
-        yield f"{row.verdict.value}: {where}"
+        expected = ", as expected" if row.remark is None else ""
+        yield f"{row.verdict.value}: {where}{expected}"
         deciding = [check for check in finding.verdict.checks if check.value is row.verdict]
         # What is unknown has several reasons, each of which must be mended; of what is wrong, one proof will do.
         for check in deciding[:1] if row.verdict is Value.INVALID else deciding:
-            yield from check_lines(check)
+            title, *rest = check_lines(check, width=width)
+            yield f"  {title.removeprefix(check.value.value).lstrip()}"
+            yield from rest
     if row.remark == "control not provoked":
         yield f"Control not provoked ({where}): INVALID was expected, and nothing was caught; raise contention."
     yield from (f"Gate failed ({where}): {gate}" for gate in row.gates)
@@ -107,7 +141,7 @@ def _isolation(report: Report) -> str:
     if not report.findings:
         return "Isolation kept: UNKNOWN, nothing was raced."
     if not broken:
-        return f"Isolation kept: VALID in {_groups(report)}: no anomaly that the level prohibits."
+        return f"Isolation kept by the database in {_groups(report)}: no anomaly that the level asked for prohibits."
     names = "; ".join(f"{each.verdict.isolation.value} in {each.row.name}" for each in broken)
     return f"Isolation kept: {names}" + ("; VALID in the others." if len(broken) < len(report.findings) else ".")
 
@@ -120,10 +154,12 @@ def _groups(report: Report) -> str:
 def render(report: Report, stream: TextIO) -> None:
     """Write the report; on a terminal in colour and within its width, elsewhere as wide as it needs."""
     console = Console(file=stream, highlight=False)
-    built = table(report)
-    parts: list[RenderableType] = [built] if report.findings else []
-    lines = list(words(report))
     if not console.is_terminal:
-        widest = Measurement.get(console, console.options.update(width=10_000), built).maximum
-        console = Console(file=stream, highlight=False, width=max([widest, *map(len, lines)]) + 1)
-    console.print(Group(*parts, *(Text(line) for line in lines)))
+        lines = list(words(report))
+        wide = Console(file=stream, highlight=False, width=10_000)
+        console = Console(file=stream, highlight=False, width=max([_width(table(report), wide), *map(len, lines)]) + 1)
+    built, left_out = fitting(report, console)
+    parts: list[RenderableType] = [built] if report.findings else []
+    if left_out and report.findings:
+        parts.append(Text(f"Not enough columns for {', '.join(left_out)}: see report.txt."))
+    console.print(Group(*parts, *(Text(line) for line in words(report, min(console.width, _READABLE)))))

@@ -17,18 +17,18 @@ _WIDTH: Final = 110
 _ORDER: Final = (Value.INVALID, Value.UNKNOWN, Value.VALID)
 
 
-def witness_lines(witness: Witness, indent: str = "  ") -> list[str]:
+def witness_lines(witness: Witness, indent: str = "  ", width: int = _WIDTH) -> list[str]:
     """The anomaly, its row, and the story."""
     title = witness.anomaly if witness.row is None else f"{witness.anomaly} on {witness.row}"
-    wrapped = textwrap.wrap(witness.sentence, _WIDTH - len(indent) - 2, break_long_words=False)
+    wrapped = textwrap.wrap(witness.sentence, width - len(indent) - 2, break_long_words=False)
     return [f"{indent}{title}:", *(f"{indent}  {line}" for line in wrapped)]
 
 
-def check_lines(check: Check, witnesses: int = 1) -> list[str]:
+def check_lines(check: Check, witnesses: int = 1, width: int = _WIDTH) -> list[str]:
     """A check's finding, with its first few witnesses."""
     lines = [f"{check.value}  {check.name}: {check.summary}"]
     for witness in check.witnesses[:witnesses]:
-        lines += witness_lines(witness)
+        lines += witness_lines(witness, width=width)
     if check.witnesses and check.found > witnesses:
         lines.append(f"  … {check.found - min(witnesses, len(check.witnesses)):,} more")
     return lines

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from rich.console import Console
 
 from orchestrator.profile import Gates
 from orchestrator.progress import Counts
@@ -15,6 +16,9 @@ from orchestrator.reports.findings import _failed
 from orchestrator.reports.live import line
 from orchestrator.reports.result import Exit, Finding, Report, Row, as_json, first
 from orchestrator.verifier.verdict import Check, Value, Verdict, Witness
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 VALID, INVALID, UNKNOWN = Value.VALID, Value.INVALID, Value.UNKNOWN
 
@@ -163,7 +167,8 @@ def test_words_tell_the_witness_the_rung_and_how_to_run_it_again() -> None:
     assert "Not shown: cycles" in text
     assert "rowrace run --profile /runs/r1/profile.toml" in text
     assert "A note." in text
-    assert "Isolation kept: VALID in 1 group" in text
+    assert "As expected: 1 of 1 group; exit code 0." in text
+    assert "Isolation kept by the database in 1 group" in text
 
 
 def test_words_name_a_control_that_was_not_provoked() -> None:
@@ -219,3 +224,19 @@ def test_the_live_line() -> None:
         "attempts node1 31, node2 29"
     )
     assert expected == line("g", 400, 100, counts, 2.0)
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 160, 250])
+def test_a_terminal_gets_whole_words(width: int) -> None:
+    """Columns are left out, and named, before a cell is folded; the verdict stays."""
+    console = Console(width=width, file=io.StringIO())
+    built, left_out = table.fitting(_report(_row(VALID), _row(INVALID, INVALID)), console)
+    headers = [str(column.header) for column in built.columns]
+    assert ["scenario", "strategy", "isolation"] == headers[:3]
+    assert "verdict" in headers
+    assert set(headers).isdisjoint(left_out)
+    assert all(len(line) <= width for line in _drawn(built, console))
+
+
+def _drawn(built: Table, console: Console) -> list[str]:
+    return ["".join(segment.text for segment in line).rstrip() for line in console.render_lines(built)]
