@@ -20,6 +20,8 @@ app.conf.update(
     task_reject_on_worker_lost=True,
     worker_prefetch_multiplier=1,
     broker_connection_retry_on_startup=True,
+    # Where the benchmark looks for what was taken and not acknowledged.
+    broker_transport_options={"unacked_key": "rowrace:unacked", "unacked_index_key": "rowrace:unacked_index"},
 )
 
 #: Task names as messages give them, so that rivals can be published to exactly as a race publishes.

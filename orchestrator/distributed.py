@@ -180,6 +180,8 @@ def _race(field: Field, group: Group, name: str, writer: Writer) -> None:
     began = _now(connection)
     progress = Progress(profile.operations, lambda table, data: gather.columns(writer, table, data))
     publisher = Publisher(field.broker, profile.operations, profile.per_message, again=profile.idempotency)
+    if not profile.recording:
+        publisher.settled = profile.operations  # without a journal nobody knows what has ended: publish everything
     stream = messages(
         _settings(field.stage, group, name),
         f"{field.stage.run}.{group.number}",

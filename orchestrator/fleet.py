@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 _PATIENCE: Final = 90.0
 #: How long external nodes may take to answer, seconds.
 _ANSWER: Final = 3.0
+#: Pause between two questions to external nodes, seconds, and how many unanswered ones in a row mean that one is gone;
+#: a solo pool answers only between its tasks.
+_ASK: Final = 5.0
+_UNANSWERED: Final = 3
 #: Warm shutdown (finish what runs), cold shutdown, the end; each with the seconds that it may take.
 _SIGNALS: Final = ((signal.SIGTERM, 10.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
 #: A node that a run has spawned for itself (`_address`).
@@ -98,19 +102,34 @@ def fleet(profile: Profile, broker: Broker, place: Place, hurry: Event) -> Itera
 
 
 class _External:
+    """Nodes of somebody else's: they are asked, now and then, whether they still live."""
+
     remote = True
 
-    def __init__(self, profile: Profile) -> None:
+    def __init__(self, profile: Profile, broker: Broker, names: list[str]) -> None:
         self.nodes, self.hosts, self.processes = profile.nodes, profile.hosts, profile.nodes
+        self._broker = broker
+        #: Questions in a row that each node has left unanswered.
+        self._silence = dict.fromkeys(names, 0)
+        self._gone: set[str] = set()
+        self._next = time.monotonic() + _ASK
 
     def missing(self) -> list[str]:
-        return []
+        if time.monotonic() < self._next:
+            return []
+        names = [name for name in self._silence if name not in self._gone]
+        answered = set(self._broker.ping(1.0, names)) if names else set()
+        self._silence.update({name: 0 if name in answered else self._silence[name] + 1 for name in names})
+        found = [name for name in names if self._silence[name] >= _UNANSWERED]
+        self._gone.update(found)
+        self._next = time.monotonic() + _ASK
+        return [f"node {name} answers no more: what it had not shipped is missing" for name in found]
 
     def save(self) -> list[str]:
         return []
 
     def none_left(self) -> bool:
-        return False  # others watch over them
+        return len(self._gone) == len(self._silence)
 
 
 @contextlib.contextmanager
@@ -127,7 +146,7 @@ def _external(profile: Profile, broker: Broker) -> Iterator[Fleet]:
     try:
         for name in found:
             broker.listen(name)
-        yield _External(profile)
+        yield _External(profile, broker, found)
     finally:
         for name in found:
             with contextlib.suppress(ServiceError, OSError):

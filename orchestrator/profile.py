@@ -94,7 +94,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         Isolation.READ_COMMITTED,
     )
     operations: Annotated[int, Meta(ge=0, le=_MOST, description="operations per group")] = 400
-    rows: Annotated[int, Meta(ge=1, le=10_000_000, description="rows per group")] = 8
+    rows: Annotated[int, Meta(ge=1, le=1_000_000, description="rows per group")] = 8
     skew: Annotated[float, Meta(ge=0, le=10, description="Zipf exponent of row popularity; 0 is uniform")] = 0.0
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1, description="seed of the plan and of think times")] = 1
     per_message: Annotated[
@@ -114,9 +114,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         Mode.DISTRIBUTED
     )
     workers: Annotated[Workers, Meta(description="spawn a fleet, or use workers that already listen")] = Workers.SPAWN
-    nodes: Annotated[
-        int, Meta(ge=1, le=1_000, description="worker nodes: spawned, or expected of external workers")
-    ] = 2
+    nodes: Annotated[int, Meta(ge=1, le=64, description="worker nodes: spawned, or expected of external workers")] = 2
     hosts: Annotated[int, Meta(ge=1, le=1_000, description="hosts that external workers must span")] = 1
     concurrency: Annotated[int, Meta(ge=1, le=10_000, description="worker slots per node")] = 2
     pool: Annotated[Pool, Meta(description="Celery's pool in spawned workers")] = Pool.PREFORK

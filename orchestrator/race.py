@@ -129,7 +129,7 @@ class Race:
         deadline = self._began + limits.timeout
         while True:
             heard = self.read()
-            self._publisher.settled = self.progress.ended()
+            self._publisher.settled = max(self._publisher.settled, self.progress.ended())
             self._tell(watch)
             if interrupt.asked.is_set():
                 return End.INTERRUPTED

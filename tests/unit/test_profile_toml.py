@@ -95,7 +95,7 @@ def test_flags_are_text() -> None:
     ("flags", "said"),
     [
         ({("operations",): "-1"}, "--operations takes an integer of 0 or more, at most 100000000, not '-1'."),
-        ({("rows",): "many"}, "--rows takes an integer of 1 or more, at most 10000000, not 'many'."),
+        ({("rows",): "many"}, "--rows takes an integer of 1 or more, at most 1000000, not 'many'."),
         ({("skew",): "nan"}, "--skew takes a number of 0 or more, at most 10, not 'nan'."),
         ({("timeout",): "0"}, "--timeout takes a number above 0, at most 604800, not '0'."),
         ({("pool",): "gevent"}, "--pool takes prefork, threads or solo, not 'gevent'."),
