@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import importlib
 import os
 import sys
@@ -24,6 +26,9 @@ _COMMANDS: Final = {
     "clean": ("clean", "Remove what ended and abandoned runs left."),
     "version": ("show", "Print the version."),
 }
+
+#: What a file, a pipe or a device without room answers to a write.
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 _EPILOG: Final = """\b
 Exit codes, where several apply the first in the order 2, 4, 130, 1, 3:
@@ -54,7 +59,16 @@ class _Commands(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
 
 
+def _version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:  # noqa: FBT001 - click's signature
+    if asked:
+        ctx.invoke(rowrace.get_command(ctx, "version"))  # type: ignore[arg-type] # it is one of the commands
+        ctx.exit()
+
+
 @click.group(cls=_Commands, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_version, help="Print the version."
+)
 def rowrace() -> None:
     """Race Celery tasks on real Postgres rows, and prove what survived."""
 
@@ -62,9 +76,11 @@ def rowrace() -> None:
 def main() -> NoReturn:
     """Run the command line and exit; whatever goes wrong is one sentence on stderr."""
     try:
-        sys.exit(rowrace.main(prog_name="rowrace", standalone_mode=False) or 0)
+        code = rowrace.main(prog_name="rowrace", standalone_mode=False) or 0
+        sys.stdout.flush()  # what can't be written is told here, not by the interpreter at its end
+        sys.exit(code)
     except click.ClickException as error:
-        error.show()
+        _tell(error)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo("rowrace: interrupted", err=True)
@@ -75,9 +91,31 @@ def main() -> NoReturn:
     except BrokenPipeError:
         sys.stderr.close()  # nobody reads any more
         sys.exit(1)
+    except OSError as error:
+        sys.exit(_unwritable(error) if error.errno in _FULL and error.filename is None else _failed(error))
     except Exception as error:  # noqa: BLE001 - a traceback is for the log, a sentence for people
-        click.echo(f"rowrace: {_unexpected(error)}", err=True)
-        sys.exit(1)
+        sys.exit(_failed(error))
+
+
+def _tell(error: click.ClickException) -> None:
+    """Say what click found in our style; a command without its subcommand shows its help."""
+    if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # since click 8.2
+        error.show()
+    else:
+        click.echo(f"rowrace: {' '.join(error.format_message().split())}", err=True)
+
+
+def _unwritable(error: OSError) -> int:
+    """Say that output has no room; what is still held back is dropped, or the interpreter would try again."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    click.echo(f"rowrace: Output can't be written: {(error.strerror or 'error').lower()}.", err=True)
+    return 2
+
+
+def _failed(error: Exception) -> int:
+    click.echo(f"rowrace: {_unexpected(error)}", err=True)
+    return 1
 
 
 def _unexpected(error: Exception) -> str:

@@ -9,6 +9,7 @@ import click
 
 from orchestrator import toml
 from orchestrator.config import broker_url, database_url, load
+from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,13 +23,29 @@ Command = TypeVar("Command", bound="Callable[..., Any]")
 _ALSO = {"--strategy": ("--strategies",), "--nodes": ("--expect-nodes",), "--hosts": ("--expect-hosts",)}
 
 
+class _TextPath(click.Path):
+    """A path that is not the empty text, which `Path` would take for the current folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - click's signature
+        if value == "" and param is not None:
+            name = param.opts[0] if isinstance(param, click.Option) else str(param.metavar)
+            raise UsageError(f"{name} takes a path, not an empty text.")
+        return super().convert(value, param, ctx)
+
+
+def text_path(*, file_okay: bool = True, dir_okay: bool = True) -> click.Path:
+    """Make a flag's or an argument's type: a path, which need not exist."""
+    return _TextPath(file_okay=file_okay, dir_okay=dir_okay, path_type=Path)
+
+
 def profile_options(command: Command) -> Command:
     """Give a command its scenarios, `--profile`, and a flag for each key."""
     for key in reversed(toml.known()):
         if key.path != ("scenarios",):
             command = _option(key)(command)
-    file = click.Path(exists=False, dir_okay=False, path_type=Path)
-    command = click.option("--profile", "file", type=file, help="Profile in TOML; flags override it.")(command)
+    command = click.option(
+        "--profile", "file", type=text_path(dir_okay=False), help="Profile in TOML; flags override it."
+    )(command)
     return click.argument("scenarios", nargs=-1, metavar="[SCENARIO]...")(command)
 
 
@@ -73,9 +90,8 @@ def service_options(command: Command) -> Command:
 
 def runs_option(command: Command) -> Command:
     """Give a command the flag that says where runs' folders are."""
-    folder = click.Path(file_okay=False, path_type=Path)
     help_ = "Where runs' folders are; default: ROWRACE_RUNS_DIR, else rowrace-runs."
-    return click.option("--runs-dir", type=folder, metavar="DIR", help=help_)(command)
+    return click.option("--runs-dir", type=text_path(file_okay=False), metavar="DIR", help=help_)(command)
 
 
 def configured(database: str | None = None, broker: str | None = None, runs_dir: Path | None = None) -> Config:

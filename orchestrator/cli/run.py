@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestrator.cli.options import configured, profile_of, profile_options, runs_option, service_options
+from orchestrator.cli.options import configured, profile_of, profile_options, runs_option, service_options, text_path
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from orchestrator.reports.result import Report
 
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 @runs_option
 @click.option("--keep", is_flag=True, help="Leave the groups' schemas in the database; `rowrace clean` removes them.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the table.")
-@click.option("--junit", type=click.Path(dir_okay=False, path_type=Path), help="Write the result as JUnit XML too.")
+@click.option("--junit", type=text_path(dir_okay=False), help="Write the result as JUnit XML too.")
 def run(
     *,
     scenarios: tuple[str, ...],
@@ -37,6 +38,8 @@ def run(
     """Race SCENARIO... (credits, config) and judge what survived; see `rowrace --help` for exit codes."""
     profile = profile_of(scenarios, file, flags)
     config = configured(database_url, broker_url, runs_dir)
+    if junit is not None:
+        _check(junit)
     from orchestrator.interrupt import interruptible  # noqa: PLC0415 - heavy, and wrong usage is told before
     from orchestrator.reports.live import LiveView  # noqa: PLC0415 - as above
     from orchestrator.run import run as race  # noqa: PLC0415 - as above
@@ -47,13 +50,21 @@ def run(
     return int(report.exit_code)
 
 
+def _check(path: Path) -> None:
+    from orchestrator.reports.junit import check  # noqa: PLC0415 - only where it is needed
+
+    check(path)
+
+
 def _print(report: Report, *, as_json: bool, junit: Path | None) -> None:
     from orchestrator.reports import result, table  # noqa: PLC0415 - heavy
     from orchestrator.reports.junit import write  # noqa: PLC0415 - as above
 
-    if junit is not None:
-        write(report, junit)
-    if as_json:
-        click.echo(json.dumps(result.as_json(report), indent=2))
-    else:
-        table.render(report, sys.stdout)
+    try:
+        if junit is not None:
+            write(report, junit)
+    finally:  # a race's result is told even where the file can't be written
+        if as_json:
+            click.echo(json.dumps(result.as_json(report), indent=2))
+        else:
+            table.render(report, sys.stdout)

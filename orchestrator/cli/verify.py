@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from orchestrator.cli.options import text_path
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 @click.command(short_help="Judge a finished run's folder again.")
-@click.argument("path", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("path", metavar="RUN", type=text_path())
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the table.")
 def verify(*, path: Path, as_json: bool) -> int:
     """Judge the history in RUN, a run's folder or a group's, again; exit 0 VALID, 1 INVALID, 3 UNKNOWN."""

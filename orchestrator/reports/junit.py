@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
+from orchestrator.errors import UsageError
 from orchestrator.reports.result import Exit
 from orchestrator.reports.table import words
 
@@ -29,11 +31,33 @@ def build(report: Report) -> ET.Element:
     return suite
 
 
+def check(path: Path) -> None:
+    """Raise a `UsageError` unless the file can be written; nothing is left, and what is there stays."""
+    if path.exists() and not path.is_file():
+        if path.is_dir() or not os.access(path, os.W_OK):  # a pipe's reader would take an opening for the whole
+            raise UsageError(f"--junit {path}: it can't be written.")
+        return
+    new = not path.exists()
+    try:
+        path.open("ab").close()
+        if new:
+            path.unlink()
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
 def write(report: Report, path: Path) -> None:
-    """Write the suite into a file."""
+    """Write the suite into a file; a `UsageError` if that can't be done."""
     tree = ET.ElementTree(build(report))
     ET.indent(tree)
-    tree.write(path, encoding="utf-8", xml_declaration=True)
+    try:
+        tree.write(path, encoding="utf-8", xml_declaration=True)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> UsageError:
+    return UsageError(f"--junit {path}: it can't be written ({(error.strerror or 'error').lower()}).")
 
 
 def _case(finding: Finding) -> ET.Element:

@@ -84,6 +84,13 @@ def test_every_key_has_its_flag(rowrace: Rowrace) -> None:
         (("run", "--mode", "eager", "--strategy", "pessimistic"), "Strategy pessimistic is not on this rung"),
         (("run", "--profile", "none.toml"), "none.toml: can't be read"),
         (("run", "--database-url", "mysql://u:secret@h/d"), "--database-url must look like postgresql://"),
+        (("run", "--profile", ""), "--profile takes a path, not an empty text."),
+        (("run", "--runs-dir", ""), "--runs-dir takes a path, not an empty text."),
+        (("run", "--junit", ""), "--junit takes a path, not an empty text."),
+        (("run", "--junit", "none/result.xml"), "--junit none/result.xml: it can't be written (no such file"),
+        (("run", "--junit", "."), "Invalid value for '--junit': File '.' is a directory."),
+        (("run", "--operatoins", "5"), "No such option"),
+        (("verify", ""), "RUN takes a path, not an empty text."),
         (("verify", "nowhere"), "nowhere: there is no such folder"),
         (("plan", "--rows", "0"), "--rows takes an integer of 1 or more"),
         (("profile", "--seed", "x"), "--seed takes an integer of 0 or more"),
@@ -99,9 +106,49 @@ def test_wrong_usage_is_one_sentence_and_2(rowrace: Rowrace, arguments: tuple[st
     assert "secret" not in done.stderr
 
 
-def test_unknown_flag_is_wrong_usage(rowrace: Rowrace) -> None:
-    """What click finds ends as what we find."""
-    assert 2 == rowrace("run", "--operatoins", "5").returncode
+def test_an_unknown_flag_gets_a_suggestion(rowrace: Rowrace) -> None:
+    """What click finds is told as what we find, with the flag that was meant."""
+    assert "--operations" in rowrace("run", "--operatoins", "5").stderr
+
+
+def test_a_checked_junit_file_is_left_as_it_was(rowrace: Rowrace, tmp_path: Path) -> None:
+    """Whether it can be written is found out without a trace."""
+    (tmp_path / "old.xml").write_text("old", encoding="utf-8")
+    for name in ("new.xml", "old.xml"):
+        assert 4 == rowrace("run", "--junit", name, "--broker-url", "redis://127.0.0.1:1/0").returncode
+    assert "old" == (tmp_path / "old.xml").read_text(encoding="utf-8")
+    assert not (tmp_path / "new.xml").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device without room")
+@pytest.mark.parametrize("arguments", [("version",), ("run", "--mode", "eager", "--operations", "5")])
+def test_a_full_stdout_is_one_sentence_and_2(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """Nothing is wrong with the program where its output has no room: no traceback."""
+    command = [sys.executable, "-c", "from orchestrator.cli import main; main()", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(HOME), "XDG_STATE_HOME": str(tmp_path)}
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment, check=False
+        )
+    assert (2, "rowrace: Output can't be written: no space left on device.") == (
+        done.returncode,
+        done.stderr.splitlines()[-1],
+    )
+
+
+def test_a_junit_file_without_room_hides_no_result(rowrace: Rowrace) -> None:
+    """The report is printed, and the file told in one sentence."""
+    if not Path("/dev/full").exists():
+        pytest.skip("the system has no device without room")
+    done = rowrace("run", "--mode", "eager", "--strategy", "naive", "--junit", "/dev/full")
+    assert 2 == done.returncode
+    assert "rowrace: --junit /dev/full: it can't be written (no space left on device)." in done.stderr
+    assert "INVALID" in done.stdout
+
+
+def test_version_has_a_flag(rowrace: Rowrace) -> None:
+    """The flag that every command line has says what the command says."""
+    assert rowrace("version") == rowrace("--version")
 
 
 def test_unknown_key_in_a_profile_names_file_and_key(rowrace: Rowrace, tmp_path: Path) -> None:
