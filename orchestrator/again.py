@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -25,9 +25,28 @@ if TYPE_CHECKING:
 _EXITS = {Value.VALID: Exit.AS_EXPECTED, Value.INVALID: Exit.NOT_AS_EXPECTED, Value.UNKNOWN: Exit.UNKNOWN}
 
 
+_REPORT: Final = "run.json"
+
+
+class _Judged(msgspec.Struct, frozen=True):
+    """A row of a run's report, as far as it is needed here."""
+
+    name: str
+
+
+class _Told(msgspec.Struct, frozen=True):
+    """What a run's own report says that its groups' histories don't."""
+
+    rows: tuple[_Judged, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
 def again(path: Path) -> Report:
     """Verify every group's history under a path."""
     folders = _groups(path)
+    run = _run(path, folders)
+    told = _told(run)
+    missing = () if path != run else _missing(told, folders)
     try:
         metas = [files.read_meta(folder) for folder in folders]
         findings = tuple(_finding(folder) for folder in folders)
@@ -35,17 +54,22 @@ def again(path: Path) -> Report:
         raise UsageError(f"{error}.") from error
     return Report(
         run=metas[0].run,
-        folder=str(path),
+        folder=str(run),
         rung=metas[0].rung,
         findings=findings,
-        asked=len(folders),
+        asked=len(folders) + len(missing),
         interrupted=any(meta.interrupted for meta in metas),
+        notes=(
+            *told.notes,
+            *(f"Missing: group {name} was judged in the run, and its history is gone." for name in missing),
+        ),
     )
 
 
 def exit_code(report: Report) -> Exit:
-    """Say VALID, INVALID or UNKNOWN as an exit code; what was expected has no say here."""
-    return _EXITS[merge(row.verdict for row in report.rows)]
+    """Say VALID, INVALID or UNKNOWN as an exit code; what was expected has no say, and a missing group is UNKNOWN."""
+    gone = [Value.UNKNOWN] * (report.asked - len(report.findings))
+    return _EXITS[merge([*(row.verdict for row in report.rows), *gone])]
 
 
 def _groups(path: Path) -> list[Path]:
@@ -57,6 +81,29 @@ def _groups(path: Path) -> list[Path]:
     if not found:
         raise UsageError(f"{path}: holds no group's history (no {files.META_FILE} in it or one folder below).")
     return sorted(found, key=lambda each: int(number) if (number := each.name.partition("-")[0]).isdigit() else 0)
+
+
+def _run(path: Path, folders: list[Path]) -> Path:
+    """Find the run's folder; a lone group that was carried elsewhere stands for its run."""
+    if folders == [path] and (path.absolute().parent / "profile.toml").is_file():
+        return path.absolute().parent
+    return path
+
+
+def _told(run: Path) -> _Told:
+    """Read the run's own report; a run that ended before it was written has none."""
+    file = run / _REPORT
+    if not file.is_file():
+        return _Told()
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=_Told)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{file}: can't be read as a run's report, so groups may be missing unnoticed.") from error
+
+
+def _missing(told: _Told, folders: list[Path]) -> tuple[str, ...]:
+    found = {folder.name for folder in folders}
+    return tuple(row.name for row in told.rows if row.name not in found)
 
 
 def _finding(folder: Path) -> Finding:

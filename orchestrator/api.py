@@ -13,7 +13,7 @@ from orchestrator.errors import UsageError
 from orchestrator.interrupt import interruptible
 from orchestrator.profile import Profile
 from orchestrator.run import run
-from orchestrator.toml import checked
+from orchestrator.toml import checked, need_known
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,8 +40,10 @@ class Silent:
 
 def race(profile: Profile | None, settings: Mapping[str, Any], *, keep: bool) -> Report:
     """Run a profile, with settings that override its keys."""
+    changes = msgspec.to_builtins(dict(settings))
+    need_known("The settings", changes)
     try:
-        data = {**msgspec.to_builtins(profile or Profile()), **msgspec.to_builtins(dict(settings))}
+        data = {**msgspec.to_builtins(profile or Profile()), **changes}
         chosen = checked(msgspec.convert(data, Profile))
     except msgspec.ValidationError as error:
         raise UsageError(f"The settings make no profile: {error}.") from error
@@ -52,6 +54,6 @@ def race(profile: Profile | None, settings: Mapping[str, Any], *, keep: bool) ->
 def verify(path: str | PathLike[str]) -> Verdict:
     """Judge one group's history."""
     report = again(Path(path))
-    if len(report.findings) != 1:
-        raise UsageError(f"{path}: holds {len(report.findings)} groups; give the folder of one of them.")
+    if report.asked != 1:
+        raise UsageError(f"{path}: holds {report.asked} groups; give the folder of one of them.")
     return report.findings[0].verdict

@@ -29,6 +29,10 @@ _HELP: Final[dict[tuple[str, ...], str]] = {
 }
 
 
+#: Where keys are given on the command line under other names than their own; scenarios are arguments.
+_FLAGS: Final[dict[tuple[str, ...], str]] = {("strategies",): "--strategy", ("scenarios",): "SCENARIO"}
+
+
 class Key(NamedTuple):
     """One key of a profile: where it stands and what it takes."""
 
@@ -45,8 +49,8 @@ class Key(NamedTuple):
     @property
     def flag(self) -> str:
         """The key as a flag; gates need no prefix."""
-        if self.path == ("strategies",):
-            return "--strategy"
+        if self.path in _FLAGS:
+            return _FLAGS[self.path]
         path = self.path[1:] if self.path[0] == "gates" else self.path
         return "--" + "-".join(path).replace("_", "-")
 
@@ -130,14 +134,21 @@ def build(file: Path | None, flags: Mapping[tuple[str, ...], Any]) -> Profile:
     values: dict[tuple[str, ...], Any] = {}
     by_path = {key.path: key for key in known()}
     if file is not None:
-        for path, value in _leaves(_load(file), ()):
-            key = by_path.get(path)
-            if key is None:
-                raise UsageError(_unknown(file, path, [each.name for each in by_path.values()]))
-            values[path] = _value(key, value, f"{file}: {key.name}", strict=True)
+        data = _load(file)
+        need_known(str(file), data)
+        for path, value in _leaves(data, ()):
+            values[path] = _value(by_path[path], value, f"{file}: {by_path[path].name}", strict=True)
     for path, value in flags.items():
         values[path] = _value(by_path[path], value, by_path[path].flag, strict=False)
     return checked(msgspec.convert(_nested(values), Profile))
+
+
+def need_known(where: str, data: Mapping[str, Any]) -> None:
+    """Raise a `UsageError` at the first key that a profile doesn't have, with the one that may be meant."""
+    keys = {key.path: key.name for key in known()}
+    for path, _ in _leaves(data, ()):
+        if path not in keys:
+            raise UsageError(_unknown(where, path, list(keys.values())))
 
 
 def checked(profile: Profile) -> Profile:
@@ -150,7 +161,10 @@ def checked(profile: Profile) -> Profile:
         if low > high:
             raise UsageError(f"{section}.{names[0]} is {low:g} and above {section}.{names[1]}, {high:g}.")
     if profile.hosts > profile.nodes:
-        raise UsageError(f"hosts is {profile.hosts} and above nodes, {profile.nodes}: a host runs at least one node.")
+        raise UsageError(
+            f"hosts (--expect-hosts) is {profile.hosts} and above nodes (--expect-nodes), {profile.nodes}:"
+            " a host runs at least one node."
+        )
     return profile
 
 
@@ -184,13 +198,13 @@ def _leaves(data: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[tu
             yield (*path, name), value
 
 
-def _unknown(file: Path, path: tuple[str, ...], known: list[str]) -> str:
+def _unknown(where: str, path: tuple[str, ...], known: list[str]) -> str:
     name = ".".join(path)
     if any(each.startswith(f"{name}.") for each in known):
-        return f"{file}: {name} is a table: write [{name}] and its keys below."
+        return f"{where}: {name} is a table: write [{name}] and its keys below."
     close = difflib.get_close_matches(name, [*known, *{each.partition(".")[0] for each in known}], n=1)
     hint = f"did you mean {close[0]}?" if close else f"the keys are {', '.join(known)}."
-    return f"{file}: unknown key {name}; {hint}"
+    return f"{where}: unknown key {name}; {hint}"
 
 
 def _value(key: Key, value: object, where: str, *, strict: bool) -> object:

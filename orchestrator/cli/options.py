@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from orchestrator import toml
-from orchestrator.config import broker_url, database_url, load
-from orchestrator.errors import UsageError
+from orchestrator.config import BROKER_URL, DATABASE_URL, broker_url, database_url, load
+from orchestrator.errors import ServiceError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -78,14 +79,27 @@ def profile_of(scenarios: tuple[str, ...], file: Path | None, flags: Mapping[str
     return toml.build(file, given)
 
 
-def service_options(command: Command) -> Command:
-    """Give a command the flags that name services."""
-    command = click.option(
+def service_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the flags that name services; a service that can't be used is told by its flag, if it has one."""
+
+    @functools.wraps(command)
+    def naming(*, database_url: str | None, broker_url: str | None, **others: Any) -> Any:  # noqa: ANN401 - any command
+        try:
+            return command(database_url=database_url, broker_url=broker_url, **others)
+        except ServiceError as error:
+            said = str(error)
+            if database_url is not None:
+                said = said.replace(DATABASE_URL, "--database-url")
+            if broker_url is not None:
+                said = said.replace(BROKER_URL, "--broker-url")
+            raise ServiceError(said) from error
+
+    named = click.option(
         "--broker-url", metavar="URL", help="Redis or Valkey; default: ROWRACE_BROKER_URL, else kept or embedded."
-    )(command)
+    )(naming)
     return click.option(
         "--database-url", metavar="URL", help="PostgreSQL; default: ROWRACE_DATABASE_URL, else kept or embedded."
-    )(command)
+    )(named)
 
 
 def runs_option(command: Command) -> Command:

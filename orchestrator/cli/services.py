@@ -61,9 +61,12 @@ def flower(*, database_url: str | None, broker_url: str | None, address: str, po
     up_ = None if config.broker_url else kept.status(config.state_dir)
     url = config.broker_url or (up_.broker_url if up_ else None)
     if url is None:
-        raise UsageError(f"Flower needs a broker: give {BROKER_URL} or --broker-url, or start `rowrace services up`.")
+        raise UsageError(f"Flower needs a broker: first `rowrace services up`, or give --broker-url or {BROKER_URL}.")
     auth = config.flower_auth or flowers.random_auth()
     with flowers.serving(url, auth, address, port) as serving:
         said = "" if config.flower_auth else f", user and password {auth}"
         click.echo(f"Flower is at {serving.url}{said}; end it with Ctrl-C.", err=True)
-        return serving.wait() and os.EX_SOFTWARE
+        try:
+            return serving.wait() and os.EX_SOFTWARE
+        except KeyboardInterrupt:  # the end that was announced
+            return 0

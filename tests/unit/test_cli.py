@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from orchestrator import toml
+from orchestrator.api import race
 from orchestrator.cli import main
+from orchestrator.errors import UsageError
 from orchestrator.plan import digest
 from orchestrator.profile import Profile
 
@@ -78,6 +80,12 @@ def test_every_key_has_its_flag(rowrace: Rowrace) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (("run", ""), "SCENARIO takes one or more names"),
+        (
+            ("run", "--expect-hosts", "2", "--nodes", "1"),
+            "hosts (--expect-hosts) is 2 and above nodes (--expect-nodes), 1",
+        ),
+        (("flower",), "Flower needs a broker: first `rowrace services up`, or give --broker-url"),
         (("run", "loans"), "Unknown scenario loans"),
         (("run", "--strategy", "hope"), "Unknown strategy hope"),
         (("run", "--operations", "-5"), "--operations takes an integer of 0 or more"),
@@ -177,6 +185,18 @@ def test_a_service_that_does_not_answer_is_one_sentence_and_4(rowrace: Rowrace, 
     assert "secret" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("flag", "url"),
+    [("--database-url", "postgresql://user:secret@127.0.0.1:1/db"), ("--broker-url", "redis://:secret@127.0.0.1:1/0")],
+)
+def test_a_service_given_by_a_flag_is_corrected_there(rowrace: Rowrace, flag: str, url: str) -> None:
+    """Who gave a flag need not know of a variable."""
+    done = rowrace("run", flag, url)
+    assert 4 == done.returncode
+    assert f"correct {flag}" in done.stderr
+    assert "ROWRACE_" not in done.stderr
+
+
 def test_plan_prints_the_digest(rowrace: Rowrace) -> None:
     """The printed digest is the plan's."""
     done = rowrace("plan", "credits", "config", "--operations", "20", "--seed", "3")
@@ -214,6 +234,30 @@ def test_eager_race_end_to_end(rowrace: Rowrace, tmp_path: Path) -> None:
     assert [row["verdict"] for row in found["rows"]] == [row["verdict"] for row in json.loads(again.stdout)["rows"]]
     valid = next(folder.glob("3-*"))
     assert 0 == rowrace("verify", str(valid)).returncode
+
+
+def test_verify_notices_a_missing_group(rowrace: Rowrace) -> None:
+    """What is gone can't be VALID; notes of the run are told again, and a group names its run's profile."""
+    folder = Path(
+        json.loads(rowrace("run", "--mode", "eager", "--strategy", "atomic,optimistic", "--json").stdout)["run"]
+    )
+    first, second = sorted(folder.glob("[0-9]-*"))
+    told = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    (folder / "run.json").write_text(json.dumps({**told, "notes": ["Not shown here."]}), encoding="utf-8")
+    (first / "group.json").unlink()
+    again = rowrace("verify", str(folder))
+    assert 3 == again.returncode
+    assert f"Missing: group {first.name} " in again.stdout
+    assert "Not shown here." in again.stdout
+    one = rowrace("verify", str(second))
+    assert 0 == one.returncode
+    assert f"rowrace run --profile {folder}/profile.toml" in one.stdout
+
+
+def test_a_misspelt_setting_gets_a_suggestion() -> None:
+    """The API tells an unknown key as a profile's file does."""
+    with pytest.raises(UsageError, match="The settings: unknown key strategy; did you mean strategies"):
+        race(None, {"strategy": "naive"}, keep=False)
 
 
 @pytest.mark.parametrize(

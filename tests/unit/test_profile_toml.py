@@ -106,7 +106,10 @@ def test_flags_are_text() -> None:
         ({("strategies",): ","}, "--strategy takes one or more names, not ','."),
         ({("think", "min_ms"): "9"}, "think.min_ms is 9 and above think.max_ms, 5."),
         ({("retry", "base_ms"): "200"}, "retry.base_ms is 200 and above retry.cap_ms, 100."),
-        ({("hosts",): "3"}, "hosts is 3 and above nodes, 2: a host runs at least one node."),
+        (
+            {("hosts",): "3"},
+            "hosts (--expect-hosts) is 3 and above nodes (--expect-nodes), 2: a host runs at least one node.",
+        ),
     ],
 )
 def test_wrong_flags_are_one_sentence(flags: dict[tuple[str, ...], str], said: str) -> None:
