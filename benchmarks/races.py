@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from orchestrator import schema
+from orchestrator.api import Silent
 from orchestrator.config import Config
+from orchestrator.history import read_meta
 from orchestrator.interrupt import Interrupt
 from orchestrator.profile import Profile, Think
 from orchestrator.run import run
@@ -20,28 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from benchmarks.measure import Options
-    from orchestrator.groups import Group
-    from orchestrator.progress import Counts
     from orchestrator.services import Services
 
 ROWS = 100
-
-
-class _Clock:
-    """Hears how long the race took: from the first publication until nothing was left to do."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def begin(self, group: Group, operations: int) -> None:
-        """Nothing to note: the race counts its own seconds."""
-
-    def progress(self, published: int, counts: Counts, seconds: float) -> None:  # noqa: ARG002 -- Watch's signature
-        """Note the time; the last call is the race's end."""
-        self.seconds = seconds
-
-    def end(self) -> None:
-        """Nothing to note: gathering and judging are not measured."""
 
 
 def profile(asked: Options, *, per_message: int = 1, recording: bool = True) -> Profile:
@@ -62,8 +45,7 @@ def profile(asked: Options, *, per_message: int = 1, recording: bool = True) -> 
 
 
 def rate(services: Services, raced: Profile) -> float:
-    """Operations per second of a whole run on these services."""
-    clock = _Clock()
+    """Operations per second: from the first publication until the last was settled, or, unrecorded, the queue empty."""
     with tempfile.TemporaryDirectory() as folder:
         config = Config(
             database_url=services.database_url,
@@ -71,12 +53,12 @@ def rate(services: Services, raced: Profile) -> float:
             runs_dir=Path(folder),
             state_dir=Path(folder),
         )
-        report = run(raced, config, clock, Interrupt())
-    for finding in report.findings:
-        done = finding.row.ok + finding.row.fail
-        if raced.recording and done != raced.operations:
-            raise RuntimeError(f"{done} of {raced.operations} operations were settled")
-    return raced.operations / clock.seconds
+        report = run(raced, config, Silent(), Interrupt())
+        (row,) = report.rows
+        seconds = read_meta(Path(report.folder, row.name)).seconds
+    if raced.recording and row.ok + row.fail != raced.operations:
+        raise RuntimeError(f"{row.ok + row.fail} of {raced.operations} operations were settled")
+    return raced.operations / seconds
 
 
 @contextmanager

@@ -151,7 +151,11 @@ class Race:
             return None
         self._idle_since = self._idle_since or time.monotonic()
         # What was taken last may be in nobody's books for a moment, and its lines take a while to be shipped.
-        return End.DRAINED if time.monotonic() - self._idle_since >= max(grace, _SHIPPING) else None
+        if time.monotonic() - self._idle_since < max(grace, _SHIPPING):
+            return None
+        if not self.progress.lines:
+            self._changed = self._idle_since  # nothing is journalled: the race was over when the queue was empty
+        return End.DRAINED
 
     def _broken(self, thread: threading.Thread, fleet: Fleet) -> bool:
         self._gaps += fleet.missing()
