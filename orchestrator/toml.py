@@ -12,7 +12,7 @@ import tomli_w
 from msgspec import inspect
 
 from orchestrator.errors import UsageError
-from orchestrator.profile import Profile
+from orchestrator.profile import Profile, Workers
 from worker.contract import Isolation
 
 if TYPE_CHECKING:
@@ -164,6 +164,10 @@ def checked(profile: Profile) -> Profile:
         raise UsageError(
             f"hosts (--expect-hosts) is {profile.hosts} and above nodes (--expect-nodes), {profile.nodes}:"
             " a host runs at least one node."
+        )
+    if profile.workers is Workers.EXTERNAL and not profile.synchronous_commit:
+        raise UsageError(
+            "synchronous_commit = false reaches spawned workers only: leave it out, or set it in the database itself."
         )
     return profile
 

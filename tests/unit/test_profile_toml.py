@@ -28,7 +28,6 @@ FULL = Profile(
     lock_timeout_ms=9,
     idempotency=False,
     recording=False,
-    synchronous_commit=False,
     mode=Mode.AUTO,
     workers=Workers.EXTERNAL,
     nodes=5,
@@ -45,7 +44,7 @@ FULL = Profile(
 )
 
 
-@pytest.mark.parametrize("profile", [Profile(), FULL])
+@pytest.mark.parametrize("profile", [Profile(), Profile(synchronous_commit=False), FULL])
 def test_a_printed_profile_reads_back_the_same(profile: Profile, tmp_path: Path) -> None:
     """What `rowrace profile` prints reproduces the run."""
     file = tmp_path / "profile.toml"
@@ -109,6 +108,10 @@ def test_flags_are_text() -> None:
         (
             {("hosts",): "3"},
             "hosts (--expect-hosts) is 3 and above nodes (--expect-nodes), 2: a host runs at least one node.",
+        ),
+        (
+            {("workers",): "external", ("synchronous_commit",): "false"},
+            "synchronous_commit = false reaches spawned workers only: leave it out, or set it in the database itself.",
         ),
     ],
 )
