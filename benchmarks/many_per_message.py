@@ -13,7 +13,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from benchmarks import races
 from benchmarks.measure import against, alternate, options, report
-from orchestrator.services import client_environment, open_services, postgres_bin
+from orchestrator.services import open_services, postgres_bin
 
 if TYPE_CHECKING:
     from benchmarks.measure import Options
@@ -70,7 +70,7 @@ def pgbench(services: Services, asked: Options) -> float:
                 *("--client", clients, "--jobs", clients, "--transactions", str(asked.operations // asked.clients)),
                 *files,
             ],
-            env={**os.environ, **client_environment(), **_place(services.database_url)},
+            env={**os.environ, **_place(services.database_url)},
             capture_output=True,
             text=True,
             check=False,

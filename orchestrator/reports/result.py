@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from orchestrator.reports.figures import Figures
 from orchestrator.reports.witness import first_witness
 from orchestrator.verifier.verdict import Value
 
@@ -39,32 +40,10 @@ PRECEDENCE = (
 )
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One group's figures and verdict."""
+class Row(Figures, frozen=True, kw_only=True):
+    """One group's figures and verdict, and what was expected of it."""
 
     name: str
-    scenario: str
-    strategy: str
-    isolation: str
-    operations: int
-    ok: int
-    fail: int
-    info: int
-    #: Confirmed by the broker, and gone without a trace.
-    lost: int
-    unpublished: int
-    attempts: int
-    conflict_rate: float
-    give_ups: int
-    refused: int
-    lost_updates: int
-    overlaps: int
-    p50_ms: float | None
-    p95_ms: float | None
-    p99_ms: float | None
-    max_ms: float | None
-    operations_per_s: float | None
-    verdict: Value
     expected: Value
     #: The run's folder.
     run: str

@@ -1,6 +1,6 @@
 """Postgres and broker: given, embedded or kept up."""
 
-from orchestrator.services.embedded import Embedding, client_environment, postgres_bin
+from orchestrator.services.embedded import Embedding, postgres_bin
 from orchestrator.services.opening import Origin, Services, open_services
 from orchestrator.services.postgres import PostgresSettings
 from orchestrator.services.urls import mask
@@ -10,7 +10,6 @@ __all__ = [
     "Origin",
     "PostgresSettings",
     "Services",
-    "client_environment",
     "mask",
     "open_services",
     "postgres_bin",

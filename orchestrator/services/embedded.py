@@ -55,11 +55,6 @@ def postgres_bin() -> Path:
     return wheel_postgres().bin
 
 
-def client_environment() -> dict[str, str]:
-    """Variables that those programs need: none, as the wheel's programs know where their libraries are."""
-    return {}
-
-
 @contextlib.contextmanager
 def embedded(want: Want, log_dir: Path | None = None, embedding: Embedding = Embedding()) -> Iterator[Pair]:  # noqa: B008 -- frozen
     """The wanted servers, which end with the block however it ends, and their folder with them.
