@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -29,6 +29,33 @@ def merge(values: Iterable[Value]) -> Value:
     return Value.VALID
 
 
+class Participant(msgspec.Struct, frozen=True, kw_only=True):
+    """A transaction that a witness tells of."""
+
+    #: Its number in the history.
+    number: int
+    #: In a few words: "operation 12 (deduct 5 from users/7) on node-1, pid 4711, slot 0".
+    name: str
+    #: What else is known: worker, host, process, start, end.
+    details: dict[str, Any] = {}
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One edge of a cycle: why one transaction comes before another."""
+
+    #: "ww", "wr", "rw", "predicate-rw", "process" or "realtime".
+    kind: str
+    #: Places in the witness's `transactions`.
+    source: int
+    target: int
+    row: str | None = None
+    #: Versions that the two touched: what the source wrote or read, and what the target wrote or read.
+    before: int | None = None
+    after: int | None = None
+    #: The edge in words, ending in "so T1 < T2".
+    sentence: str = ""
+
+
 class Witness(msgspec.Struct, frozen=True, kw_only=True):
     """The few attempts that prove an anomaly."""
 
@@ -41,6 +68,14 @@ class Witness(msgspec.Struct, frozen=True, kw_only=True):
     operations: tuple[int, ...] = ()
     #: "users/7", or None where no single row is concerned.
     row: str | None = None
+    #: T1, T2 …: who takes part, in the order of the cycle where it is one.
+    transactions: tuple[Participant, ...] = ()
+    #: The cycle's edges in order; the last one leads back to the first transaction.
+    steps: tuple[Step, ...] = ()
+    #: Why the steps can't all be.
+    contradiction: str = ""
+    #: The smallest history that still shows it, as lines of the plain form; judged again, it shows the same anomaly.
+    history: tuple[dict[str, Any], ...] = ()
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,3 +100,36 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     checks: tuple[Check, ...]
     #: What this history, or the rung it was made on, can't show; one sentence each.
     not_checked: tuple[str, ...] = ()
+    #: What the dependencies of all committed transactions say, sessions and time included; None: none recorded.
+    dependencies: Judgement | None = None
+
+
+class Judgement(msgspec.Struct, frozen=True, kw_only=True):
+    """What the dependencies of a history's transactions say."""
+
+    value: Value
+    #: The consistency model that it was held to.
+    level: str
+    #: How often each anomaly was found, whether the level prohibits it or not.
+    anomalies: dict[str, int]
+    #: Those of `anomalies` whose count is only a lower bound.
+    at_least: tuple[str, ...]
+    #: The weakest consistency models that the anomalies rule out, and all the stronger ones.
+    ruled_out: tuple[str, ...]
+    also_ruled_out: tuple[str, ...]
+    #: The strongest models that nothing found rules out.
+    strongest: tuple[str, ...]
+    #: Of each session guarantee: how often it was violated.
+    sessions: dict[str, int]
+    #: Names of what was looked for, and one sentence for each thing that was not, with the reason.
+    checked: tuple[str, ...]
+    not_checked: tuple[str, ...]
+    #: How it was decided that there is no cycle, or where cycles were searched; one sentence.
+    certificate: str
+    #: Searches that ended at their bound, one sentence each.
+    gave_up: tuple[str, ...] = ()
+    #: The first ten of each anomaly, smallest first.
+    witnesses: tuple[Witness, ...] = ()
+    #: Committed transactions and their micro-operations.
+    transactions: int = 0
+    operations: int = 0
