@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
     from orchestrator.profile import Profile
     from orchestrator.reports.result import Report
-    from orchestrator.verifier.verdict import Value, Verdict
+    from orchestrator.verifier.verdict import Judgement, Value, Verdict
 
-__all__ = ["Profile", "Value", "Verdict", "race", "verify"]
+__all__ = ["Judgement", "Profile", "Value", "Verdict", "race", "verify"]
 
 _HOMES: Final = {
+    "Judgement": "orchestrator.verifier.verdict",
     "Profile": "orchestrator.profile",
     "Value": "orchestrator.verifier.verdict",
     "Verdict": "orchestrator.verifier.verdict",
@@ -41,8 +42,12 @@ def race(profile: Profile | None = None, /, *, keep: bool = False, **settings: A
     return run(profile, settings, keep=keep)
 
 
-def verify(path: str | PathLike[str]) -> Verdict:
-    """Judge the history in a group's folder, or in the folder of a run that has one group."""
+def verify(path: str | PathLike[str], level: str | None = None) -> Verdict | Judgement:
+    """Judge the history in a group's folder, or in the folder of a run that has one group.
+
+    A history that another system made (docs/foreign-histories.md) gives a `Judgement`; it is held to the consistency
+    model `level`, to strict serializability unless one is named.
+    """
     from orchestrator.api import verify as judge  # noqa: PLC0415 - as above
 
-    return judge(path)
+    return judge(path, level)

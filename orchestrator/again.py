@@ -41,18 +41,18 @@ class _Told(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
 
 
-def again(path: Path) -> Report:
-    """Verify every group's history under a path."""
+def again(path: Path, level: str | None = None) -> Report:
+    """Verify every group's history under a path; with a level, hold the dependencies to that consistency model too."""
     folders = _groups(path)
     run = _run(path, folders)
     told = _told(run)
     missing = () if path != run else _missing(told, folders)
     try:
         metas = [files.read_meta(folder) for folder in folders]
-        findings = tuple(_finding(folder) for folder in folders)
+        findings = tuple(_finding(folder, level) for folder in folders)
     except files.HistoryError as error:
         raise UsageError(f"{error}.") from error
-    return Report(
+    report = Report(
         run=metas[0].run,
         folder=str(run),
         rung=metas[0].rung,
@@ -61,9 +61,11 @@ def again(path: Path) -> Report:
         interrupted=any(meta.interrupted for meta in metas),
         notes=(
             *told.notes,
+            *((f"Dependencies were held to {level} as well.",) if level else ()),
             *(f"Missing: group {name} was judged in the run, and its history is gone." for name in missing),
         ),
     )
+    return msgspec.structs.replace(report, ends=exit_code(report))
 
 
 def exit_code(report: Report) -> Exit:
@@ -106,9 +108,10 @@ def _missing(told: _Told, folders: list[Path]) -> tuple[str, ...]:
     return tuple(row.name for row in told.rows if row.name not in found)
 
 
-def _finding(folder: Path) -> Finding:
+def _finding(folder: Path, level: str | None) -> Finding:
     meta = files.read_meta(folder)
-    return finding(_group(folder, meta), partial(files.read, folder), _profile(meta).gates, str(folder.parent))
+    load = partial(files.read, folder)
+    return finding(_group(folder, meta), load, _profile(meta).gates, str(folder.parent), level)
 
 
 def _profile(meta: Meta) -> Profile:

@@ -10,6 +10,7 @@ import msgspec
 from orchestrator.again import again
 from orchestrator.config import load
 from orchestrator.errors import UsageError
+from orchestrator.foreign import STRICTEST, Format, format_of, judged, level_of
 from orchestrator.interrupt import interruptible
 from orchestrator.profile import Profile
 from orchestrator.run import run
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from orchestrator.groups import Group
     from orchestrator.progress import Counts
     from orchestrator.reports.result import Report
-    from orchestrator.verifier.verdict import Verdict
+    from orchestrator.verifier.verdict import Judgement, Verdict
 
 
 class Silent:
@@ -51,9 +52,12 @@ def race(profile: Profile | None, settings: Mapping[str, Any], *, keep: bool) ->
         return run(chosen, load(), Silent(), interrupt, keep=keep)
 
 
-def verify(path: str | PathLike[str]) -> Verdict:
-    """Judge one group's history."""
-    report = again(Path(path))
+def verify(path: str | PathLike[str], level: str | None = None) -> Verdict | Judgement:
+    """Judge one group's history, or one that another system made."""
+    found, model = format_of(Path(path)), level_of(level) if level else None
+    if found is not Format.RUN:
+        return judged(Path(path), found, model or STRICTEST)
+    report = again(Path(path), model)
     if report.asked != 1:
         raise UsageError(f"{path}: holds {report.asked} groups; give the folder of one of them.")
     return report.findings[0].verdict

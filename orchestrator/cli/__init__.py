@@ -18,7 +18,7 @@ from orchestrator.errors import OrchestratorError
 #: Command to module and one line of help; modules are imported when they are needed, so that the others start at once.
 _COMMANDS: Final = {
     "run": ("run", "Race tasks on rows and judge what survived."),
-    "verify": ("verify", "Judge a finished run's folder again."),
+    "verify": ("verify", "Judge a run's folder again, or another system's history."),
     "plan": ("show", "Print the digest of a profile's plan, or its operations."),
     "profile": ("show", "Print the profile that file and flags give, as TOML."),
     "services": ("services", "Keep embedded services up between runs."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -11,21 +12,82 @@ import click
 from orchestrator.cli.options import text_path
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from orchestrator.foreign import Format
 
-@click.command(short_help="Judge a finished run's folder again.")
-@click.argument("path", metavar="RUN", type=text_path())
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the table.")
-def verify(*, path: Path, as_json: bool) -> int:
-    """Judge the history in RUN, a run's folder or a group's, again; exit 0 VALID, 1 INVALID, 3 UNKNOWN."""
+#: `orchestrator.foreign.Format`, which is imported only when the command is called.
+_FORMATS = ("auto", "run", "list-append", "plain")
+
+
+@click.command(short_help="Judge a finished run's folder, or another system's history.")
+@click.argument("path", metavar="PATH", type=text_path())
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(_FORMATS),
+    default="auto",
+    help="What PATH holds; auto tells a run's or group's folder, list-append and the plain form apart [default: auto].",
+)
+@click.option(
+    "--level",
+    metavar="NAME",
+    help="Consistency model to hold it to; default: strict-serializable, of a run what it was raced at.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the report.")
+def verify(*, path: Path, form: str, level: str | None, as_json: bool) -> int:
+    """Judge the history in PATH; exit 0 VALID, 1 INVALID, 3 UNKNOWN, 2 where it is malformed.
+
+    PATH is a run's folder or a group's, or a history that another system made (docs/foreign-histories.md).
+    """
+    from orchestrator.foreign import Format, format_of, level_of  # noqa: PLC0415 - heavy
+
+    model = level_of(level) if level is not None else None
+    format_ = Format(form)
+    if format_ is Format.AUTO:
+        format_ = format_of(path)
+    if format_ is Format.RUN:
+        return _run(path, model, as_json=as_json)
+    return _foreign(path, format_, level, as_json=as_json)
+
+
+def _run(path: Path, level: str | None, *, as_json: bool) -> int:
     from orchestrator.again import again, exit_code  # noqa: PLC0415 - heavy
-    from orchestrator.reports import result, table  # noqa: PLC0415 - as above
+    from orchestrator.reports import table, together  # noqa: PLC0415 - as above
 
-    report = again(path)
+    report = again(path, level)
     code = exit_code(report)
     if as_json:
-        click.echo(json.dumps({**result.as_json(report), "exit_code": int(code)}, indent=2))
+        click.echo(json.dumps(together.as_json(report, code, level), indent=2))
     else:
         table.render(report, sys.stdout)
     return int(code)
+
+
+def _foreign(path: Path, format_: Format, level: str | None, *, as_json: bool) -> int:
+    from orchestrator.foreign import STRICTEST, exit_code, judged  # noqa: PLC0415 - heavy
+    from orchestrator.reports import judgement as reports  # noqa: PLC0415 - as above
+
+    asked = level or STRICTEST
+    with _status(f"reading and judging {path}"):
+        judgement = judged(path, format_, asked)
+    code = exit_code(judgement)
+    if as_json:
+        click.echo(json.dumps({**reports.as_json(judgement), "exit_code": int(code)}, indent=2))
+    else:
+        reports.render(judgement, asked, str(path), sys.stdout)
+    return int(code)
+
+
+@contextmanager
+def _status(text: str) -> Iterator[None]:
+    """Say on stderr what takes its time, and only where that is a terminal."""
+    from rich.console import Console  # noqa: PLC0415 - heavy
+
+    console = Console(file=sys.stderr, highlight=False)
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(text):
+        yield

@@ -28,9 +28,9 @@ _TIMES: Final = ("p50_ms", "p95_ms", "p99_ms", "max_ms", "operations_per_s")
 _BLANK: Final[dict[str, Any]] = {**dict.fromkeys(_COUNTS, 0), **dict.fromkeys(_TIMES)}
 
 
-def finding(group: Group, load: Callable[[], History], gates: Gates, folder: str) -> Finding:
-    """Verify a history, count it, and hold it to the gates; loaded here, so that nobody else keeps it."""
-    verdict, counted = _looked_at(load)
+def finding(group: Group, load: Callable[[], History], gates: Gates, folder: str, level: str | None = None) -> Finding:
+    """Verify a history, count it, and hold it to the gates and the level; loaded here, so that nobody else keeps it."""
+    verdict, counted = _looked_at(load, level)
     row = Row(
         name=group.name,
         scenario=group.scenario,
@@ -44,16 +44,16 @@ def finding(group: Group, load: Callable[[], History], gates: Gates, folder: str
     return Finding(row=_gated(row, gates), verdict=verdict)
 
 
-def _looked_at(load: Callable[[], History]) -> tuple[Verdict, dict[str, Any]]:
+def _looked_at(load: Callable[[], History], level: str | None) -> tuple[Verdict, dict[str, Any]]:
     """Give verdict and figures, which share what is worked out; a history too broken to count still has a verdict."""
     try:
         facts = Facts(load())
     except HistoryError:
         raise
     except Exception:  # noqa: BLE001 - `verify` meets the same, and says so in its verdict
-        return verify(load()), _BLANK
+        return verify(load(), level), _BLANK
     pa.default_memory_pool().release_unused()  # what is needed was copied out of the tables
-    verdict = judge(facts)
+    verdict = judge(facts, level)
     try:
         counted = figures_of(facts, verdict)
     except Exception:  # noqa: BLE001 - the check that met the same is UNKNOWN in the verdict

@@ -95,6 +95,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     interrupted: bool = False
     #: What differs from a default run in a way that weakens what it shows, one sentence each.
     notes: tuple[str, ...] = ()
+    #: What the command ends with, where that isn't what was expected of the groups; None: it is.
+    ends: Exit | None = None
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -104,6 +106,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def exit_code(self) -> Exit:
         """What the command ends with."""
+        if self.ends is not None:
+            return self.ends
         if self.interrupted:
             return Exit.INTERRUPTED
         return first(row.exit for row in self.rows) if self.findings else Exit.UNKNOWN

@@ -10,6 +10,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.reports.together import survivors
 from orchestrator.reports.witness import check_lines
 from orchestrator.verifier.verdict import Value
 
@@ -104,6 +105,7 @@ def words(report: Report, width: int = _READABLE) -> Iterator[str]:
     if report.findings:
         yield _expected(report)
     yield _isolation(report)
+    yield from _evidence(report)
     yield f"It stood on {report.rung}."
     limits = dict.fromkeys(limit for finding in report.findings for limit in finding.verdict.not_checked)
     if limits:
@@ -144,6 +146,24 @@ def _isolation(report: Report) -> str:
         return f"Isolation kept by the database in {_groups(report)}: no anomaly that the level asked for prohibits."
     names = "; ".join(f"{each.verdict.isolation.value} in {each.row.name}" for each in broken)
     return f"Isolation kept: {names}" + ("; VALID in the others." if len(broken) < len(report.findings) else ".")
+
+
+def _evidence(report: Report) -> Iterator[str]:
+    """Say of each level what was looked at, and what held beyond what was asked for."""
+    levels = dict.fromkeys(finding.row.isolation for finding in report.findings)
+    for level in levels:
+        asked = [finding for finding in report.findings if finding.row.isolation == level]
+        kept = [finding.verdict.dependencies for finding in asked if finding.verdict.isolation.value is Value.VALID]
+        looked = [judgement for judgement in kept if judgement is not None]
+        if looked:
+            transactions, operations = (
+                sum(getattr(judgement, name) for judgement in looked) for name in ("transactions", "operations")
+            )
+            groups = "1 group" if len(looked) == 1 else f"{len(looked)} groups"
+            yield (
+                f"You asked for {level} and got it in {groups}: {transactions:,} transactions with {operations:,} reads"
+                f" and writes looked at; strongest model that held in all: {' and '.join(survivors(looked)) or 'none'}."
+            )
 
 
 def _groups(report: Report) -> str:

@@ -98,7 +98,7 @@ def test_every_key_has_its_flag(rowrace: Rowrace) -> None:
         (("run", "--junit", "none/result.xml"), "--junit none/result.xml: it can't be written (no such file"),
         (("run", "--junit", "."), "Invalid value for '--junit': File '.' is a directory."),
         (("run", "--operatoins", "5"), "No such option"),
-        (("verify", ""), "RUN takes a path, not an empty text."),
+        (("verify", ""), "PATH takes a path, not an empty text."),
         (("verify", "nowhere"), "nowhere: there is no such folder"),
         (("plan", "--rows", "0"), "--rows takes an integer of 1 or more"),
         (("profile", "--seed", "x"), "--seed takes an integer of 0 or more"),
