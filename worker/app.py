@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from celery import Celery
-from celery.signals import celeryd_init, worker_init, worker_ready, worker_shutdown
+from celery.signals import celeryd_init, worker_init, worker_process_shutdown, worker_ready, worker_shutdown
 
 from worker import config, runtime, shipper
 from worker.config import Config
@@ -104,9 +104,16 @@ def _ship(**_: Any) -> None:  # noqa: ANN401 - a signal's arguments
     shipper.start(config.read(), runtime.node())
 
 
+@worker_process_shutdown.connect
+def _end(**_: Any) -> None:  # noqa: ANN401 - a signal's arguments
+    """Let a pool's process take its last clock reading."""
+    runtime.finish()
+
+
 @worker_shutdown.connect
 def _flush(**_: Any) -> None:  # noqa: ANN401 - a signal's arguments
     """Ship what the pool's last tasks wrote; Celery sends this after the pool has stopped."""
+    runtime.finish()  # pools without processes of their own run tasks in this one
     shipper.stop()
 
 

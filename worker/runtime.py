@@ -14,7 +14,7 @@ import psycopg
 
 from worker import clock, config, postgres
 from worker.contract import COUNTER_BITS, ProcessLine
-from worker.errors import RowraceError
+from worker.errors import LostConnection, RowraceError
 from worker.journal import FileJournal
 
 if TYPE_CHECKING:
@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Engine
 
     from worker.config import Config
+    from worker.contract import ClockLine
     from worker.journal import Journal
     from worker.link import Link
 
-#: The clock's offset is measured this often while a schema's journal is written; so the last is never far from the end.
+#: The clock's offset is measured this often while a schema's journal is written, and when the process shuts down.
 CLOCK_EVERY_NS: Final = 1_000_000_000
 
 #: Journals kept open; a fleet that serves many runs closes the oldest.
@@ -95,11 +96,31 @@ class ProcessRuntime:
         if last is not None and now - last < CLOCK_EVERY_NS:
             return
         self._measured[schema] = now
+        # Where that fails, the attempt that follows meets the same broken connection, and records it.
+        if (line := self._reading(link)) is not None:
+            self.journal(schema).write(line)
+
+    def finish(self) -> None:
+        """Measure the clock's offset a last time, so that the last attempts too lie between two readings."""
+        if not self._journals:
+            return
         try:
-            line = clock.measure(link, self.now)
+            link = self.connect()
+        except LostConnection:
+            return
+        try:
+            line = self._reading(link)
+        finally:
+            link.close()
+        if line is not None:
+            for journal in list(self._journals.values()):
+                journal.write(line)
+
+    def _reading(self, link: Link) -> ClockLine | None:
+        try:
+            return clock.measure(link, self.now)
         except (RowraceError, psycopg.Error):
-            return  # the attempt that follows meets the same broken connection, and records it
-        self.journal(schema).write(line)
+            return None
 
     def token(self) -> int:
         """Put the process into the high bits, so that no two processes' tokens meet."""
@@ -160,6 +181,13 @@ _identity: Identity | None = None
 def current() -> Runtime:
     """Give the installed runtime, or this process's own."""
     return _installed or _runtimes.get(os.getpid()) or _create()
+
+
+def finish() -> None:
+    """Take the last clock reading of this process, if it has run anything; called when it shuts down."""
+    own = _runtimes.get(os.getpid())
+    if own is not None:
+        own.finish()
 
 
 def identify(identity: Identity) -> None:

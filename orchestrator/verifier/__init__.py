@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.verifier.accounting import accounting, applied_once, lost_operations
@@ -13,12 +14,15 @@ from orchestrator.verifier.intents import intents
 from orchestrator.verifier.isolation import isolation_kept
 from orchestrator.verifier.lost_updates import lost_updates
 from orchestrator.verifier.refusals import refusals
+from orchestrator.verifier.serializable import NAME as DEPENDENCIES
+from orchestrator.verifier.serializable import serializable_writers
 from orchestrator.verifier.verdict import Check, Value, Verdict, Witness, merge
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from orchestrator.history.model import History, Meta
+    from orchestrator.verifier.verdict import Judgement
 
 #: What makes a history INVALID, in the order in which it is told.
 CONSISTENT: Final[dict[str, Callable[[Facts], Check]]] = {
@@ -29,6 +33,7 @@ CONSISTENT: Final[dict[str, Callable[[Facts], Check]]] = {
     "row chains": row_chains,
     "intents": intents,
     "refusals": refusals,
+    DEPENDENCIES: serializable_writers,
     "business rules": business_rules,
     "conserved": conserved,
 }
@@ -42,30 +47,44 @@ EARNED: Final[dict[str, Callable[[Facts], Check]]] = {
 }
 
 
-def verify(history: History) -> Verdict:
-    """Judge one group's history."""
+def verify(history: History, level: str | None = None) -> Verdict:
+    """Judge one group's history; with a level (`dependencies.LEVELS`), hold its dependencies to that too."""
     try:
         facts = Facts(history)
     except Exception as error:  # noqa: BLE001  # whatever broke, nothing can be said, and that is the verdict
         failed = _crashed("history", error)
         return Verdict(value=Value.UNKNOWN, isolation=_crashed("isolation kept", error), checks=(failed,))
-    return judge(facts)
+    return judge(facts, level)
 
 
-def judge(facts: Facts) -> Verdict:
+def judge(facts: Facts, level: str | None = None) -> Verdict:
     """Judge prepared facts, which figures can share."""
-    checks = tuple(_run(name, check, facts) for name, check in _checks(facts.columns.meta).items())
+    meta = facts.columns.meta
+    checks = tuple(_run(name, check, facts) for name, check in _checks(meta, level).items())
+    judgement = _judgement(facts)
     return Verdict(
         value=merge(check.value for check in checks),
         isolation=_run("isolation kept", isolation_kept, facts),
         checks=checks,
-        not_checked=_not_checked(facts.columns.meta),
+        not_checked=_not_checked(meta, judgement),
+        dependencies=judgement,
     )
 
 
-def _checks(meta: Meta) -> dict[str, Callable[[Facts], Check]]:
+def _checks(meta: Meta, level: str | None) -> dict[str, Callable[[Facts], Check]]:
     """All checks; without recording there are no effects to hold anything against."""
-    return {**CONSISTENT, **EARNED} if meta.recording else EARNED
+    if not meta.recording:
+        return EARNED
+    held = {DEPENDENCIES: partial(serializable_writers, level=level)} if level else {}
+    return {**CONSISTENT, **held, **EARNED}
+
+
+def _judgement(facts: Facts) -> Judgement | None:
+    """What the dependencies say; nothing where nothing was recorded, or where the check of them crashed."""
+    try:
+        return facts.dependencies if facts.columns.meta.recording else None
+    except Exception:  # noqa: BLE001  # the checks that met the same are UNKNOWN in the verdict
+        return None
 
 
 def _run(name: str, check: Callable[[Facts], Check], facts: Facts) -> Check:
@@ -79,8 +98,8 @@ def _crashed(name: str, error: Exception) -> Check:
     return Check(name=name, value=Value.UNKNOWN, summary=f"the check crashed: {type(error).__name__}: {error}")
 
 
-def _not_checked(meta: Meta) -> tuple[str, ...]:
-    sentences = ["dependency cycles: not checked yet", "predicate reads: none recorded"]
+def _not_checked(meta: Meta, judgement: Judgement | None) -> tuple[str, ...]:
+    sentences = list(judgement.not_checked) if judgement else []
     if not meta.recording:
         sentences.append("the data: nothing was recorded")
     if meta.mode == "eager":

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from orchestrator.verifier.columns import prepare
+from orchestrator.verifier.columns import OK, prepare
+from orchestrator.verifier.native import judged
 from orchestrator.verifier.overlap import overlapping
 from orchestrator.verifier.settling import settle
 from orchestrator.verifier.states import walk
@@ -18,6 +19,17 @@ if TYPE_CHECKING:
     from orchestrator.verifier.settling import Settled
     from orchestrator.verifier.states import States
     from orchestrator.verifier.updates import Reads
+    from orchestrator.verifier.verdict import Judgement
+
+#: The strategy that reads before its transaction begins: no level can protect it.
+READS_OUTSIDE: Final = "naive-autocommit"
+
+#: What each level promises, as PostgreSQL and SQLite keep it: their repeatable read is snapshot isolation.
+PROMISED: Final = {
+    "read committed": "read-committed",
+    "repeatable read": "snapshot-isolation",
+    "serializable": "serializable",
+}
 
 
 class Facts:
@@ -45,6 +57,29 @@ class Facts:
     def overlapping(self) -> Flags:
         """Attempts that met another worker's attempt on a row."""
         return overlapping(self.columns, self.reads)
+
+    @property
+    def reads_outside(self) -> bool:
+        """The strategy reads before its transaction begins."""
+        return self.columns.meta.strategy == READS_OUTSIDE
+
+    @property
+    def promised(self) -> str:
+        """The consistency model that the run's isolation level promises."""
+        return PROMISED.get(self.columns.meta.isolation, "read-uncommitted")
+
+    @cached_property
+    def dependencies(self) -> Judgement:
+        """All committed transactions, held to what the level promises; reads outside them are transactions too."""
+        return judged(self, self.promised, outside_reads_apart=self.reads_outside)
+
+    @cached_property
+    def writers(self) -> Judgement:
+        """Committed attempts that changed something, with all that they read, wherever."""
+        idle = (self.settled.attempts == OK) & (self.settled.effects == 0)
+        if not self.reads_outside and not idle.any():
+            return self.dependencies
+        return judged(self, "serializable", writers_only=True)
 
     @property
     def complete(self) -> bool:

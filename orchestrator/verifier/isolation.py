@@ -6,52 +6,77 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from orchestrator.verifier import levels
 from orchestrator.verifier.arrays import NONE, at, search
 from orchestrator.verifier.chains import continues, previous
+from orchestrator.verifier.dependencies import rules_out
 from orchestrator.verifier.lost_updates import witness_of
 from orchestrator.verifier.updates import superseded
 from orchestrator.verifier.verdict import Check, Value, Witness
-from orchestrator.verifier.words import attempt, counted, judged, row_of, shown, values
+from orchestrator.verifier.words import SHOWN, attempt, counted, row_of, shown, values
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from orchestrator.verifier.arrays import Ints
     from orchestrator.verifier.columns import Columns
     from orchestrator.verifier.facts import Facts
 
 NAME: Final = "isolation kept"
 
-#: Levels that prohibit a lost update: snapshot isolation's first committer wins, and serializability.
-_PROHIBITING: Final = ("repeatable read", "serializable")
-
-#: The strategy that reads before its transaction begins: no level can protect it.
-_READS_OUTSIDE: Final = "naive-autocommit"
+#: What is told here by what readers saw, which says more than versions do.
+_OWN: Final = frozenset(("G1a", "G1b", "garbage-read", "lost-update"))
 
 
 def isolation_kept(facts: Facts) -> Check:
-    """No read of, and no write over, what was never committed; above read committed no lost update either."""
-    columns, none = facts.columns, np.zeros(0, dtype=np.int64)
+    """Nothing that the level prohibits: no read of, or write over, what was never committed, and no such cycle."""
+    columns, none, judgement = facts.columns, np.zeros(0, dtype=np.int64), facts.dependencies
     reads, writes = _foreign_reads(columns), np.flatnonzero(previous(columns) >= 0)
-    summary = f"{columns.meta.isolation}: {_looked_at(facts, reads, writes)}"
-    lost = np.flatnonzero(facts.reads.stale) if _prohibits_lost_updates(columns) else none
+    lost = np.flatnonzero(facts.reads.stale) if _prohibits_lost_updates(facts) else none
     dirty = _dirty(columns, reads) if facts.complete else none
     over = writes[~continues(columns, previous(columns))[writes]] if facts.complete else none
-    found = len(dirty) + len(over) + len(lost)
-    if not found and not (facts.complete and len(reads) + len(writes)):
-        return Check(name=NAME, value=Value.UNKNOWN, summary=summary)
-    if found:
-        summary += (
-            f"; {len(dirty):,} uncommitted read, {len(over):,} overwritten, {len(lost):,} prohibited lost updates"
-        )
-    witnesses = (
+    prohibited = levels.prohibited(judgement, facts.promised, complete=facts.complete)
+    cycles = {name: count for name, count in prohibited.items() if name not in _OWN}
+    found = len(dirty) + len(over) + len(lost) + sum(cycles.values())
+    own = (
         *shown(lost, lambda place: witness_of(facts, place)),
         *shown(dirty, lambda place: _read_witness(columns, place)),
         *shown(over, lambda place: _write_witness(columns, place)),
     )
-    return judged(NAME, found, summary, witnesses[:10])
+    looked_at = facts.complete and len(reads) + len(writes) and not levels.undecided(judgement, facts.promised)
+    told = [f"{columns.meta.isolation}: {_looked_at(facts, reads, writes)}"]
+    if len(dirty) + len(over) + len(lost):
+        told.append(
+            f"{len(dirty):,} uncommitted read, {len(over):,} overwritten, {len(lost):,} prohibited lost updates"
+        )
+    return Check(
+        name=NAME,
+        value=Value.INVALID if found else Value.VALID if looked_at else Value.UNKNOWN,
+        summary="; ".join([*told, *_said(facts, cycles)]),
+        found=found,
+        witnesses=(*own, *levels.witnesses(judgement, cycles))[:SHOWN],
+    )
 
 
-def _prohibits_lost_updates(columns: Columns) -> bool:
-    return columns.meta.isolation in _PROHIBITING and columns.meta.strategy != _READS_OUTSIDE
+def _said(facts: Facts, cycles: dict[str, int]) -> Iterator[str]:
+    """What the dependencies show: what is prohibited, what is permitted, and what still holds."""
+    judgement = facts.dependencies
+    if cycles:
+        yield f"prohibited: {levels.listed(judgement, cycles)}"
+    yield from levels.undecided(judgement, facts.promised)
+    if not facts.complete:
+        return
+    yield from () if cycles else ("no anomaly that it prohibits",)
+    permitted = [name for name in judgement.anomalies if name not in {*cycles, *_OWN}]
+    if permitted:
+        yield f"found, and permitted: {levels.listed(judgement, permitted)}"
+    if judgement.strongest:
+        yield f"strongest model that holds: {' and '.join(judgement.strongest)}"
+
+
+def _prohibits_lost_updates(facts: Facts) -> bool:
+    """Snapshot isolation does, where the first committer wins, and serializability."""
+    return rules_out("lost-update", facts.promised) and not facts.reads_outside
 
 
 def _looked_at(facts: Facts, reads: Ints, writes: Ints) -> str:
@@ -59,9 +84,8 @@ def _looked_at(facts: Facts, reads: Ints, writes: Ints) -> str:
     if not facts.complete:
         text += ", but not everything was gathered"
     permitted = int(facts.reads.stale.sum())
-    if permitted and not _prohibits_lost_updates(facts.columns):
-        outside = facts.columns.meta.strategy == _READS_OUTSIDE
-        why = "their reads were outside the transaction" if outside else "the level permits them"
+    if permitted and not _prohibits_lost_updates(facts):
+        why = "their reads were outside the transaction" if facts.reads_outside else "the level permits them"
         text += f"; {counted(permitted, 'lost update')} not held against it: {why}"
     return text
 
