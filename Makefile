@@ -4,7 +4,7 @@ SHELL := /bin/sh
 
 READY := .venv/ready
 BIN := .venv/bin
-BENCHMARKS := through_celery many_per_message recording publishing
+BENCHMARKS := through_celery many_per_message recording publishing verifying
 
 .PHONY: help venv run test prove lint bench lock clean
 
