@@ -30,7 +30,7 @@ CLASSES: dict[str, frozenset[int]] = {
     "G-single-item": _ITEM,
     "G-nonadjacent-item": _ITEM,
     "G2-item": _ITEM,
-    "G-single": _ITEM | {PREDICATE_RW},
+    "G-single": frozenset({WW, WR, PREDICATE_RW}),
     "G-nonadjacent": _ITEM | {PREDICATE_RW},
     "G2": _ITEM | {PREDICATE_RW},
 }

@@ -30,6 +30,9 @@ _COMMANDS: Final = {
 #: What a file, a pipe or a device without room answers to a write.
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
+#: Nobody read to the end, as a shell says of a program that SIGPIPE ended; no verdict has this code.
+_UNREAD: Final = 141
+
 _EPILOG: Final = """\b
 Exit codes, where several apply the first in the order 2, 4, 130, 1, 3:
   0    every verdict is the expected one, and every gate holds
@@ -90,7 +93,7 @@ def main() -> NoReturn:
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()  # nobody reads any more
-        sys.exit(1)
+        sys.exit(_UNREAD)
     except OSError as error:
         sys.exit(_unwritable(error) if error.errno in _FULL and error.filename is None else _failed(error))
     except Exception as error:  # noqa: BLE001 - a traceback is for the log, a sentence for people

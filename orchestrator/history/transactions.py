@@ -25,6 +25,9 @@ COMMITTED, ABORTED, UNKNOWN = range(3)
 #: When a transaction completed that never did, as far as anybody knows.
 NEVER: Final = 2**62
 
+#: In `not_checked`: there are predicate reads, but not what depends on them.
+PREDICATES: Final = "dependencies of predicate reads"
+
 #: The version of a read or write of which it isn't known.
 NO_VERSION: Final = -1
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from orchestrator.history.files import HistoryError
+from orchestrator.memory import available
 from orchestrator.reports.figures import figures_of
 from orchestrator.reports.result import Finding, Row
 from orchestrator.verifier import Facts, judge, verify
@@ -47,7 +48,7 @@ def finding(group: Group, load: Callable[[], History], gates: Gates, folder: str
 def _looked_at(load: Callable[[], History], level: str | None) -> tuple[Verdict, dict[str, Any]]:
     """Give verdict and figures, which share what is worked out; a history too broken to count still has a verdict."""
     try:
-        facts = Facts(load())
+        facts = Facts(load(), available())
     except HistoryError:
         raise
     except Exception:  # noqa: BLE001 - `verify` meets the same, and says so in its verdict

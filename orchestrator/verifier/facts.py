@@ -35,8 +35,10 @@ PROMISED: Final = {
 class Facts:
     """A history's columns, and what follows from them."""
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: History, memory: int | None = None) -> None:
         self.columns: Columns = prepare(history)
+        #: Bytes that a graph of dependencies may take; None: as many as it needs.
+        self.memory = memory
 
     @cached_property
     def settled(self) -> Settled:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.verifier.dependencies import LEVELS, rules_out
+from orchestrator.verifier.dependencies import ANOMALIES, LEVELS, rules_out
 from orchestrator.verifier.words import SHOWN
 
 if TYPE_CHECKING:
@@ -25,8 +25,12 @@ def prohibited(judgement: Judgement, level: str, *, complete: bool) -> dict[str,
 
 
 def undecided(judgement: Judgement, level: str) -> tuple[str, ...]:
-    """Searches for what the level prohibits that ended at their bound."""
-    return tuple(each for each in judgement.gave_up if rules_out(each.partition(":")[0], LEVELS[level]))
+    """Searches for what the level prohibits that ended at their bound, or were not begun."""
+    return tuple(
+        each
+        for each in judgement.gave_up
+        if (name := each.partition(":")[0]) not in ANOMALIES or rules_out(name, LEVELS[level])
+    )
 
 
 def listed(judgement: Judgement, names: Collection[str]) -> str:

@@ -55,7 +55,7 @@ class _Units:
 def judged(facts: Facts, level: str, *, outside_reads_apart: bool = False, writers_only: bool = False) -> Judgement:
     """What the dependencies of a run's transactions say; witnesses name attempts and operations."""
     history = transactions(facts, outside_reads_apart=outside_reads_apart, writers_only=writers_only)
-    found = judge(history, level)
+    found = judge(history, level, facts.memory)
     names = cast("Attempted", history.names)
     return msgspec.structs.replace(found, witnesses=tuple(names.told(witness) for witness in found.witnesses))
 

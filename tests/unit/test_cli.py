@@ -144,6 +144,23 @@ def test_a_full_stdout_is_one_sentence_and_2(tmp_path: Path, arguments: tuple[st
     )
 
 
+def test_output_that_nobody_reads_ends_by_no_verdict_s_code(tmp_path: Path) -> None:
+    """A reader that has gone, as `head` does, makes no history INVALID."""
+    command = [sys.executable, "-c", "from orchestrator.cli import main; main()", "version"]
+    read, written = os.pipe()
+    os.close(read)
+    with os.fdopen(written, "w") as pipe:
+        done = subprocess.run(
+            command,
+            stdout=pipe,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(HOME)},
+            cwd=tmp_path,
+            check=False,
+        )
+    assert (141, b"") == (done.returncode, done.stderr)
+
+
 def test_a_junit_file_without_room_hides_no_result(rowrace: Rowrace) -> None:
     """The report is printed, and the file told in one sentence."""
     if not Path("/dev/full").exists():

@@ -19,6 +19,13 @@ def test_nothing_to_check_is_unknown() -> None:
     assert Value.UNKNOWN is judge(history("a: wx1 | b: wy1")).value
 
 
+@pytest.mark.parametrize("text", ["a@s: | b@s:", "a@s: wx1 | b@s: wy1", "a@s[0,1]: wx? | b@s[2,3]: wy?"])
+def test_order_alone_is_nothing_to_check(text: str) -> None:
+    """That one transaction came after another says nothing of the data."""
+    judgement = judge(history(text))
+    assert (Value.UNKNOWN, ()) == (judgement.value, judgement.strongest)
+
+
 def test_no_transaction_is_unknown() -> None:
     """An empty history is not consistent, it is empty."""
     assert Value.UNKNOWN is judge(history("a!: rx0 wx1")).value
@@ -43,7 +50,8 @@ def test_what_the_level_permits_is_told_and_not_judged(level: str, value: Value)
 def test_missing_dependencies_are_unknown() -> None:
     """Where a reader left dependencies out, absence proves nothing; presence does."""
     lacking = {"dependencies of unread appends": "too many"}
-    assert Value.UNKNOWN is judge(replace(history("a: wx1 | b: rx1"), not_checked=lacking)).value
+    judgement = judge(replace(history("a: wx1 | b: rx1"), not_checked=lacking))
+    assert (Value.UNKNOWN, ()) == (judgement.value, judgement.strongest)
     assert Value.INVALID is judge(replace(history(SKEW), not_checked=lacking)).value
 
 
@@ -65,7 +73,8 @@ def test_a_search_that_ends_at_its_bound_says_so(monkeypatch: pytest.MonkeyPatch
     """What wasn't searched to the end is not absent."""
     monkeypatch.setattr(cycles, "BUDGET", -1)
     monkeypatch.setattr(cycles, "_UNCOMPILED", -1)
-    monkeypatch.setattr("orchestrator.verifier.dependencies.exhaustive._BUDGET", 0)
+    monkeypatch.setattr(cycles, "_PATHS", 0)
+    monkeypatch.setattr(cycles, "_PATHS_EACH", 0)
     judgement = judge(history(SKEW))
     assert (Value.UNKNOWN, {}) == (judgement.value, judgement.anomalies)
     assert ("G2-item: the search among 2 transactions ended at its bound",) == judgement.gave_up

@@ -17,7 +17,7 @@ from orchestrator.history.plain.pieces import PREDICATE, WRITE
 from orchestrator.history.plain.sessions import ended
 from orchestrator.history.plain.times import backwards, contradicted, times, without_unknown_ends
 from orchestrator.history.plain.versions import SPARSE, dense
-from orchestrator.history.transactions import NO_VERSION, Edges, Transactions
+from orchestrator.history.transactions import NO_VERSION, PREDICATES, Edges, Transactions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -30,7 +30,7 @@ Array = TypeVar("Array", bound="np.typing.NDArray[np.generic]")
 
 #: Why checks can't be made.
 _NO_SESSIONS: Final = "no sessions given"
-_TOO_MANY: Final = f"its predicate reads have more than {predicates.MOST:,} dependencies"
+_TOO_MANY: Final = f"there are more than {predicates.MOST:,}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -107,7 +107,7 @@ def assembled(parts: Parts) -> Transactions:
     try:
         edges = Edges.none() if parts.asked is None else _edges(parts, parts.asked, version)
     except predicates.TooManyError:
-        edges, not_checked["G2"] = Edges.none(), _TOO_MANY
+        edges, not_checked[PREDICATES] = Edges.none(), _TOO_MANY
     names = PlainNames(
         names=parts.name,
         status=parts.status,
@@ -133,7 +133,7 @@ def assembled(parts: Parts) -> Transactions:
         names=names,
         edges=edges,
         not_checked=not_checked,
-        predicates=parts.asked is not None and "G2" not in not_checked,
+        predicates=parts.asked is not None and PREDICATES not in not_checked,
     )
 
 

@@ -34,6 +34,9 @@ _QUOTA: Final = 10
 
 #: Edges that one search may look at, and cycles that it may find.
 BUDGET: Final = 40_000_000
+#: Paths that are tried for a class where the search can't tell: so many, and so many more for each such component.
+_PATHS: Final = 200_000
+_PATHS_EACH: Final = 50
 #: As many are looked at, from as many edges to start from, before compiling pays.
 _UNCOMPILED: Final = 100_000
 _FEW: Final = 5_000
@@ -93,18 +96,35 @@ def _class(graph: Graph, name: str, shape: CycleClass, variants: dict[str, int],
         anomaly = name + variant
         found, unsure = _search(graph, shape, order, component, starts)
         there = dict.fromkeys(int(component[graph.source[cycle[0]]]) for cycle in found)
-        for number in unsure:
-            cycle, tried = simple_cycle(graph, shape, order, component, starts, number)
-            if cycle:
-                found.append(cycle)
-                there[number] = None
-            elif not tried:
-                result.gave_up[anomaly] = result.gave_up.get(anomaly, 0) + int((component == number).sum())
+        tried, open_ = _tried(graph, shape, order, component, starts, unsure)
+        found += tried
+        there |= dict.fromkeys(int(component[graph.source[cycle[0]]]) for cycle in tried)
+        if open_:
+            result.gave_up[anomaly] = int(np.isin(component[: graph.size], open_).sum())
         told |= np.isin(component, list(there)) & (component >= 0)
         if found:
             shown = _distinct(graph, anomaly, found)
             result.found[anomaly] = shown
             result.counts[anomaly] = len(there) if name in result.exact else len(shown)
+
+
+def _tried(
+    graph: Graph, shape: CycleClass, order: int, component: Int32s, starts: Int32s, unsure: list[int]
+) -> tuple[list[tuple[int, ...]], list[int]]:
+    """Cycles in components of which the search couldn't tell, by trying every path; and those left undecided."""
+    found, open_, budget = [], [], _PATHS + _PATHS_EACH * len(unsure)
+    of = component[graph.source[starts]]
+    by_component = np.argsort(of, kind="stable")
+    first = np.searchsorted(of[by_component], unsure, side="left")
+    last = np.searchsorted(of[by_component], unsure, side="right")
+    for number, begin, end in zip(unsure, first.tolist(), last.tolist(), strict=True):
+        some = starts[by_component[begin:end]].tolist()
+        cycle, budget = simple_cycle(graph, shape, order, component, some, budget)
+        if cycle is not None:
+            found.append(cycle)
+        elif not budget:
+            open_.append(number)
+    return found, open_
 
 
 def _starts(graph: Graph, shape: CycleClass, order: int, component: Int32s, skip: Bools) -> Int32s:

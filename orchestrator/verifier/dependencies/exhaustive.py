@@ -14,25 +14,24 @@ if TYPE_CHECKING:
     from orchestrator.verifier.dependencies.anomalies import CycleClass
     from orchestrator.verifier.dependencies.graph import Graph
 
-#: Edges that may be tried.
-_BUDGET: Final = 200_000
-
 _ANTI: Final = (RW, PREDICATE_RW)
 
 
 def simple_cycle(
-    graph: Graph, shape: CycleClass, order: int, component: Int32s, starts: Int32s, number: int
-) -> tuple[tuple[int, ...] | None, bool]:
-    """A cycle of the class in the component, and whether all paths were tried."""
-    left = _BUDGET
-    for start in starts[component[graph.source[starts]] == number].tolist():
+    graph: Graph, shape: CycleClass, order: int, component: Int32s, starts: list[int], budget: int
+) -> tuple[tuple[int, ...] | None, int]:
+    """A cycle of the class that begins with one of these edges, all of one component; and what is left of the budget.
+
+    Nothing left: not all paths were tried.
+    """
+    for start in starts:
         path = [start]
-        choices = [_choices(graph, shape, order, component, start, start, number)]
+        choices = [_choices(graph, shape, order, component, start, start)]
         met = [int(graph.target[start])]  # moments may be met again
         while choices:
-            left -= 1
-            if left < 0:
-                return None, False
+            budget -= 1
+            if budget <= 0:
+                return None, 0
             edge = next(choices[-1], None)
             if edge is None:
                 choices.pop()
@@ -41,24 +40,22 @@ def simple_cycle(
                 continue
             if graph.target[edge] == graph.source[start]:
                 if _is_one(graph, shape, [*path, edge]):
-                    return (*path, edge), True
+                    return (*path, edge), budget
                 continue
             if graph.target[edge] >= graph.size or int(graph.target[edge]) not in met:
                 path.append(edge)
                 met.append(int(graph.target[edge]))
-                choices.append(_choices(graph, shape, order, component, start, edge, number))
-    return None, True
+                choices.append(_choices(graph, shape, order, component, start, edge))
+    return None, budget
 
 
-def _choices(
-    graph: Graph, shape: CycleClass, order: int, component: Int32s, start: int, last: int, number: int
-) -> Iterator[int]:
+def _choices(graph: Graph, shape: CycleClass, order: int, component: Int32s, start: int, last: int) -> Iterator[int]:
     """Edges that may follow the last one."""
     node = int(graph.target[last])
     for edge in range(graph.begin[node], graph.begin[node + 1]):
         closing = graph.target[edge] == graph.source[start]
         allowed = shape.closing(order) if closing else shape.inner | order
-        if component[graph.target[edge]] == number and allowed >> int(graph.kind[edge]) & 1:
+        if component[graph.target[edge]] == component[node] and allowed >> int(graph.kind[edge]) & 1:
             yield edge
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.history.transactions import NEVER
+from orchestrator.history.transactions import NEVER, PREDICATES
 from orchestrator.verifier.dependencies import evidence
 from orchestrator.verifier.dependencies.anomalies import ANOMALIES, CYCLES, OF_PREDICATES, VARIANTS
 from orchestrator.verifier.dependencies.cycles import Cycles, cycles
@@ -17,6 +17,8 @@ from orchestrator.verifier.dependencies.versions import versions
 from orchestrator.verifier.verdict import Judgement, Value
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from orchestrator.history.transactions import Transactions
     from orchestrator.verifier.dependencies.graph import Graph
     from orchestrator.verifier.dependencies.order import Order
@@ -67,7 +69,7 @@ def judge(history: Transactions, level: str = "strong-serializable", memory: int
         at_least=tuple(sorted(name for name in looked.cycles.counts if name not in _exact(looked))),
         ruled_out=least,
         also_ruled_out=others,
-        strongest=strongest(looked.counts, process=looked.orders.process, realtime=looked.orders.realtime),
+        strongest=_strongest(looked, gave_up),
         sessions={name.removesuffix("-violation"): looked.counts.get(name, 0) for name in VIOLATIONS}
         if looked.orders.process
         else {},
@@ -122,11 +124,27 @@ def look(history: Transactions, memory: int | None = None) -> Looked:
     )
 
 
+def _strongest(looked: Looked, gave_up: Iterable[str]) -> tuple[str, ...]:
+    """What nothing speaks against, and what was looked at: a search that gave up may have missed what it was for."""
+    if _left_out(looked) or looked.too_large or not _is_something(looked):
+        return ()
+    return strongest({*looked.counts, *gave_up}, process=looked.orders.process, realtime=looked.orders.realtime)
+
+
+def _left_out(looked: Looked) -> bool:
+    """Dependencies are missing, by the word of the format's reader."""
+    return bool(looked.versions.history.not_checked.keys() - ANOMALIES.keys() - {"process", "realtime"})
+
+
+def _is_something(looked: Looked) -> bool:
+    """There was a read, or a dependency, to look at; nothing checked is not success."""
+    return bool(looked.reads or looked.order.edges)
+
+
 def _value(looked: Looked, bad: set[str], gave_up: bool) -> Value:  # noqa: FBT001 - a fact, not an option
     if bad:
         return Value.INVALID
-    left_out = looked.versions.history.not_checked.keys() - ANOMALIES.keys() - {"process", "realtime"}
-    if gave_up or left_out or looked.too_large or not (looked.reads or looked.order.edges):
+    if gave_up or _left_out(looked) or looked.too_large or not _is_something(looked):
         return Value.UNKNOWN
     return Value.VALID
 
@@ -166,7 +184,7 @@ def _not_checked(looked: Looked) -> tuple[str, ...]:
     ):
         if not there and name not in history.not_checked:
             sentences.append(f"{name}: no {what} recorded")
-    if not history.predicates and "G2" not in history.not_checked:
+    if not history.predicates and PREDICATES not in history.not_checked:
         sentences.append("G2 and others by predicates: no predicate reads recorded")
     return tuple(sentences)
 

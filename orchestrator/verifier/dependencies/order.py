@@ -44,7 +44,7 @@ class Order:
 
     #: Per transaction: the stretch of the order in which a cycle through it would be; -1: no cycle can be there.
     stretch: Int32s
-    #: Dependencies tested, session order included.
+    #: Data dependencies tested.
     edges: int
     #: Transactions in stretches.
     suspects: int
@@ -130,8 +130,8 @@ def _stretches(versions: Versions, orders: Orders, places: Places, late: Int64s)
     rank[order] = np.arange(size, dtype=np.int32)
     covered = np.zeros(size + 1, dtype=np.int64)
     edges = backward = 0
-    for source, target in _pairs(versions, orders):
-        edges += len(source)
+    for source, target, is_data in _pairs(versions, orders):
+        edges += len(source) * is_data
         backward += run(cover, len(source), source, target, rank, covered)
     if len(late):
         # Whoever completed before a late one began stands before that moment.
@@ -152,15 +152,15 @@ def _stretches(versions: Versions, orders: Orders, places: Places, late: Int64s)
     return Order(stretch=stretch, edges=edges, suspects=int((stretch >= 0).sum()), backward=backward)
 
 
-def _pairs(versions: Versions, orders: Orders) -> Iterator[tuple[Int32s, Int32s]]:
-    """Sources and targets of all edges but real-time ones, piece by piece."""
+def _pairs(versions: Versions, orders: Orders) -> Iterator[tuple[Int32s, Int32s, bool]]:
+    """Sources and targets of all edges but real-time ones, piece by piece, and whether they are data edges."""
     for start, end in blocks(versions):
         edges = shown(versions, start, end)
-        yield edges.source, edges.target
-    yield explicit(versions)[:2]
+        yield edges.source, edges.target, True
+    yield *explicit(versions)[:2], True
     if orders.process:
         session = versions.history.session
         some = np.flatnonzero(versions.ops.committed & (session >= 0))
         some = some[np.argsort(session[some], kind="stable")].astype(np.int32)
         same = np.diff(session[some]) == 0
-        yield some[:-1][same], some[1:][same]
+        yield some[:-1][same], some[1:][same], False

@@ -83,7 +83,7 @@ def before(places: Places, a: int, b: int) -> int:
 
 
 def pull(ops: Operations, slots: Slots, successor: Int32s, places: Places) -> tuple[int, int]:
-    """One round of placing each transaction before all that depend on it; returns edges moved and edges looked at.
+    """One round of placing each transaction before all that depend on it; returns edges moved and data edges looked at.
 
     Transactions are taken from the last to the first, and of each first the edges that lead away from it, so that one
     round suffices where the numbers rise along all edges.  Where one moved that was already passed, the round goes back
@@ -99,7 +99,6 @@ def pull(ops: Operations, slots: Slots, successor: Int32s, places: Places) -> tu
             continue
         back = -1
         if successor[t] >= 0:
-            edges += 1
             moved += before(places, t, successor[t])
         for i in range(ops.first[t], ops.first[t + 1]):
             b = overwriter(ops, slots, i, t)
