@@ -91,6 +91,8 @@ def main() -> NoReturn:
     except OrchestratorError as error:
         click.echo(f"rowrace: {error}", err=True)
         sys.exit(error.exit_code)
+    except SystemExit as ended:  # click's own end where nobody reads is 1
+        sys.exit(_UNREAD if isinstance(ended.__context__, BrokenPipeError) else ended.code)
     except BrokenPipeError:
         sys.stderr.close()  # nobody reads any more
         sys.exit(_UNREAD)
