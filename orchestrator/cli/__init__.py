@@ -78,6 +78,7 @@ def rowrace() -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit; whatever goes wrong is one sentence on stderr."""
+    output = sys.stdout
     try:
         code = rowrace.main(prog_name="rowrace", standalone_mode=False) or 0
         sys.stdout.flush()  # what can't be written is told here, not by the interpreter at its end
@@ -91,8 +92,8 @@ def main() -> NoReturn:
     except OrchestratorError as error:
         click.echo(f"rowrace: {error}", err=True)
         sys.exit(error.exit_code)
-    except SystemExit as ended:  # click's own end where nobody reads is 1
-        sys.exit(_UNREAD if isinstance(ended.__context__, BrokenPipeError) else ended.code)
+    except SystemExit as ended:  # where nobody reads, click wraps the output up and ends with 1
+        sys.exit(ended.code if sys.stdout is output else _UNREAD)
     except BrokenPipeError:
         sys.stderr.close()  # nobody reads any more
         sys.exit(_UNREAD)
