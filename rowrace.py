@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from os import PathLike
 
+    from orchestrator.errors import UsageError
     from orchestrator.profile import Profile
     from orchestrator.reports.result import Report
     from orchestrator.verifier.verdict import Judgement, Value, Verdict
 
-__all__ = ["Judgement", "Profile", "Value", "Verdict", "race", "verify"]
+__all__ = ["Judgement", "Profile", "Report", "UsageError", "Value", "Verdict", "race", "verify"]
 
 _HOMES: Final = {
     "Judgement": "orchestrator.verifier.verdict",
     "Profile": "orchestrator.profile",
+    "Report": "orchestrator.reports.result",
+    "UsageError": "orchestrator.errors",
     "Value": "orchestrator.verifier.verdict",
     "Verdict": "orchestrator.verifier.verdict",
 }

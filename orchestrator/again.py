@@ -37,7 +37,7 @@ class _Judged(msgspec.Struct, frozen=True):
 class _Told(msgspec.Struct, frozen=True):
     """What a run's own report says that its groups' histories don't."""
 
-    rows: tuple[_Judged, ...] = ()
+    rows: tuple[_Judged, ...]
     notes: tuple[str, ...] = ()
 
 
@@ -61,9 +61,9 @@ def again(path: Path, level: str | None = None) -> Report:
         interrupted=any(meta.interrupted for meta in metas),
         notes=(
             *told.notes,
-            *((f"Dependencies were held to {level} as well.",) if level else ()),
             *(f"Missing: group {name} was judged in the run, and its history is gone." for name in missing),
         ),
+        level=level,
     )
     return msgspec.structs.replace(report, ends=exit_code(report))
 
@@ -96,7 +96,7 @@ def _told(run: Path) -> _Told:
     """Read the run's own report; a run that ended before it was written has none."""
     file = run / _REPORT
     if not file.is_file():
-        return _Told()
+        return _Told(rows=())
     try:
         return msgspec.json.decode(file.read_bytes(), type=_Told)
     except (OSError, ValueError) as error:

@@ -10,7 +10,7 @@ import msgspec
 from orchestrator.again import again
 from orchestrator.config import load
 from orchestrator.errors import UsageError
-from orchestrator.foreign import STRICTEST, Format, format_of, judged, level_of
+from orchestrator.foreign import Format, format_of, judged, level_of
 from orchestrator.interrupt import interruptible
 from orchestrator.profile import Profile
 from orchestrator.run import run
@@ -56,7 +56,7 @@ def verify(path: str | PathLike[str], level: str | None = None) -> Verdict | Jud
     """Judge one group's history, or one that another system made."""
     found, model = format_of(Path(path)), level_of(level) if level else None
     if found is not Format.RUN:
-        return judged(Path(path), found, model or STRICTEST)
+        return judged(Path(path), found, model)
     report = again(Path(path), model)
     if report.asked != 1:
         raise UsageError(f"{path}: holds {report.asked} groups; give the folder of one of them.")

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import re
 import zlib
+from difflib import get_close_matches
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -15,7 +18,9 @@ from orchestrator.errors import UsageError
 from orchestrator.history import list_append, plain
 from orchestrator.history.files import META_FILE, HistoryError
 from orchestrator.history.lines import BYTE_ORDER_MARK, GZIP_MAGIC, opened
+from orchestrator.history.transactions import NEVER
 from orchestrator.memory import available
+from orchestrator.reports.judgement import lacking
 from orchestrator.reports.result import Exit
 from orchestrator.verifier.dependencies import LEVELS, judge
 from orchestrator.verifier.verdict import Value
@@ -26,7 +31,7 @@ if TYPE_CHECKING:
     from orchestrator.history.transactions import Transactions
     from orchestrator.verifier.verdict import Judgement
 
-#: What a foreign history is held to where nothing else is asked for.
+#: What a foreign history with times is held to where nothing else is asked for.
 STRICTEST: Final = "strict-serializable"
 
 #: Bytes that any judging takes, most of them for compiling, and those for each micro-operation.
@@ -60,9 +65,13 @@ class Format(StrEnum):
 
 def level_of(name: str) -> str:
     """Give the consistency model that a level's name means."""
-    if name not in LEVELS:
-        raise UsageError(f"Unknown level {name}; levels are {', '.join(sorted(LEVELS))}.")
-    return LEVELS[name]
+    words = "-".join(name.replace("_", " ").replace("-", " ").split())
+    known = {each.lower(): model for each, model in LEVELS.items()}
+    if words.lower() not in known:
+        close = get_close_matches(words.lower(), known, n=1)
+        hint = f"did you mean {close[0]}? All " if close else ""
+        raise UsageError(f"Unknown level {name}; {hint}levels are {', '.join(sorted(LEVELS))}.")
+    return known[words.lower()]
 
 
 def format_of(path: Path) -> Format:
@@ -84,11 +93,11 @@ def format_of(path: Path) -> Format:
     return found
 
 
-def read(path: Path, format_: Format) -> Transactions:
+def read(path: Path, format_: Format, *, ordered: bool = False) -> Transactions:
     """Read a foreign history, if there is memory enough to judge it; whatever is wrong with it is one sentence."""
     if not path.exists():
         raise UsageError(f"{path}: there is no such folder or file.")
-    reader = list_append.read if format_ is Format.LIST_APPEND else plain.read
+    reader = list_append.read if format_ is Format.LIST_APPEND else partial(plain.read, ordered=ordered)
     try:
         _fits(path, format_)
         return reader(path)
@@ -98,14 +107,31 @@ def read(path: Path, format_: Format) -> Transactions:
         raise UsageError(f"{path}: can't be read ({error.strerror or type(error).__name__}).") from error
 
 
-def judged(path: Path, format_: Format, level: str = STRICTEST) -> Judgement:
-    """Read a foreign history and hold it to a level."""
-    model = level_of(level)
+def judged(path: Path, format_: Format, level: str | None = None, *, ordered: bool = False) -> Judgement:
+    """Read a foreign history and hold it to a level; if `ordered`, versions of the plain form are an order alone.
+
+    Without a level it is held to the strictest that can be looked at: to strict serializability where there are times.
+    A level that needs times or sessions is UNKNOWN at best where there are none.
+    """
+    asked = level_of(level) if level else None
     try:
-        history = read(path, format_)
-        return judge(history, model, max(0, available() - _JUDGING * history.size))
+        history = read(path, format_, ordered=ordered)
+        model = asked or strictest(history)
+        judgement = judge(history, model, max(0, available() - _JUDGING * history.size))
     except MemoryError as error:
         raise UsageError(f"{path}: there is not enough memory to judge it; do it where there is more.") from error
+    if judgement.value is Value.VALID and lacking(judgement):
+        return msgspec.structs.replace(judgement, value=Value.UNKNOWN)
+    return judgement
+
+
+def strictest(history: Transactions) -> str:
+    """Give the strictest model for which the orders that it speaks of were recorded."""
+    if "realtime" not in history.not_checked and (history.complete < NEVER).any():
+        return LEVELS[STRICTEST]
+    if "process" not in history.not_checked and (history.session >= 0).any():
+        return "strong-session-serializable"
+    return "serializable"
 
 
 def exit_code(judgement: Judgement) -> Exit:

@@ -33,10 +33,17 @@ _FORMATS = ("auto", "run", "list-append", "plain")
 @click.option(
     "--level",
     metavar="NAME",
-    help="Consistency model to hold it to; default: strict-serializable, of a run what it was raced at.",
+    help="Consistency model to hold it to; default: the strictest that its times and sessions let be looked at, as a"
+    " rule strict-serializable; a run is held to it beside its own checks.",
+)
+@click.option(
+    "--versions",
+    type=click.Choice(("counted", "ordered")),
+    default="counted",
+    help="Versions of the plain form: counted by one from 0, or of an order alone [default: counted].",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the report.")
-def verify(*, path: Path, form: str, level: str | None, as_json: bool) -> int:
+def verify(*, path: Path, form: str, level: str | None, versions: str, as_json: bool) -> int:
     """Judge the history in PATH; exit 0 VALID, 1 INVALID, 3 UNKNOWN, 2 where it is malformed.
 
     PATH is a run's folder or a group's, or a history that another system made (docs/foreign-histories.md).
@@ -49,7 +56,7 @@ def verify(*, path: Path, form: str, level: str | None, as_json: bool) -> int:
         format_ = format_of(path)
     if format_ is Format.RUN:
         return _run(path, model, as_json=as_json)
-    return _foreign(path, format_, level, as_json=as_json)
+    return _foreign(path, format_, level, ordered=versions == "ordered", as_json=as_json)
 
 
 def _run(path: Path, level: str | None, *, as_json: bool) -> int:
@@ -65,18 +72,17 @@ def _run(path: Path, level: str | None, *, as_json: bool) -> int:
     return int(code)
 
 
-def _foreign(path: Path, format_: Format, level: str | None, *, as_json: bool) -> int:
-    from orchestrator.foreign import STRICTEST, exit_code, judged  # noqa: PLC0415 - heavy
+def _foreign(path: Path, format_: Format, level: str | None, *, ordered: bool, as_json: bool) -> int:
+    from orchestrator.foreign import exit_code, judged  # noqa: PLC0415 - heavy
     from orchestrator.reports import judgement as reports  # noqa: PLC0415 - as above
 
-    asked = level or STRICTEST
     with _status(f"reading and judging {path}"):
-        judgement = judged(path, format_, asked)
+        judgement = judged(path, format_, level, ordered=ordered)
     code = exit_code(judgement)
     if as_json:
         click.echo(json.dumps({**reports.as_json(judgement), "exit_code": int(code)}, indent=2))
     else:
-        reports.render(judgement, asked, str(path), sys.stdout)
+        reports.render(judgement, level or judgement.level, str(path), sys.stdout)
     return int(code)
 
 

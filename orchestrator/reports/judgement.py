@@ -22,6 +22,24 @@ if TYPE_CHECKING:
 #: Columns that a line may take.
 _WIDTH: Final = 110
 
+#: What cycles of a class are called elsewhere; a variant adds by which order it comes about.
+_GLOSSES: Final = {
+    "G0": "dirty write cycle",
+    "G1c": "circular information flow",
+    "G-single-item": "read skew",
+    "G-nonadjacent-item": "several read skews in a ring; a long fork if reads and writes take turns",
+    "G2-item": "write skew",
+    "G-single": "read skew by a predicate",
+    "G-nonadjacent": "several read skews in a ring, some by a predicate",
+    "G2": "write skew by a predicate",
+}
+_VARIANTS: Final = {"-process": ", through the order of a session", "-realtime": ", through the order of time"}
+
+#: Where nothing of transactions is left, this is ruled out.
+_WEAKEST: Final = "read-uncommitted"
+
+_NO_HISTORY: Final = "(no smaller history in the plain form: it rests on appends that nobody read, or on predicates)"
+
 _STYLES: Final = {Value.VALID: "green", Value.INVALID: "bold red", Value.UNKNOWN: "yellow"}
 
 
@@ -84,6 +102,8 @@ def _facts(judgement: Judgement, asked: str) -> Iterator[str]:
     yield _asked(judgement, asked)
     if judgement.strongest:
         yield f"Strongest that survives: {', '.join(judgement.strongest)}."
+    elif _WEAKEST in (*judgement.ruled_out, *judgement.also_ruled_out):
+        yield "Strongest that survives: none."
     if judgement.ruled_out:
         others = f", and with them {', '.join(judgement.also_ruled_out)}" if judgement.also_ruled_out else ""
         yield f"Ruled out: {', '.join(judgement.ruled_out)}{others}."
@@ -93,6 +113,15 @@ def _facts(judgement: Judgement, asked: str) -> Iterator[str]:
         yield f"Sessions: {'; '.join([*broken, *([', '.join(kept) + ' kept'] if kept else [])])}."
 
 
+def lacking(judgement: Judgement) -> str:
+    """Name what the level speaks of and the history has none of: "times", "sessions", or nothing."""
+    needs = judgement.level.startswith("strong-")
+    session = judgement.level.startswith("strong-session-")
+    variant, what = ("-process", "sessions") if session else ("-realtime", "times")
+    there = any(name.endswith(variant) for name in judgement.checked)
+    return what if needs and not there else ""
+
+
 def _asked(judgement: Judgement, asked: str) -> str:
     """Say what was asked for, and whether it was kept, with the evidence."""
     meant = "" if LEVELS.get(asked) in (None, asked) else f" ({judgement.level})"
@@ -100,11 +129,11 @@ def _asked(judgement: Judgement, asked: str) -> str:
         guilty = [name for name in judgement.anomalies if rules_out(name, judgement.level)]
         return f"Asked for {asked}{meant}: ruled out by {', '.join(_count(judgement, name) for name in guilty)}."
     if judgement.value is Value.UNKNOWN:
-        why = (
-            "a search gave up"
-            if judgement.gave_up
-            else "there is nothing to check, no dependency and no committed read"
-        )
+        why = "there is nothing to check, no dependency and no committed read"
+        if judgement.gave_up:
+            why = "a search gave up"
+        elif what := lacking(judgement):
+            why = f"it needs {what}, and none are recorded"
         return f"Asked for {asked}{meant}: not decided; {why}."
     permitted = ", ".join(_count(judgement, name) for name in judgement.anomalies)
     found = f"what was found, {permitted}, the level permits" if permitted else "no anomaly was found"
@@ -114,18 +143,28 @@ def _asked(judgement: Judgement, asked: str) -> str:
 def _anomaly(judgement: Judgement, anomaly: str, count: int) -> Iterator[str]:
     witnesses = [witness for witness in judgement.witnesses if witness.anomaly == anomaly]
     row = f", the first on {witnesses[0].row}" if witnesses and witnesses[0].row is not None else ""
-    yield f"{_count(judgement, anomaly)}{row}"
+    gloss = _gloss(anomaly)
+    yield f"{_count(judgement, anomaly)}{row}{f': {gloss}' if gloss else ''}"
     if witnesses:
         yield from _witness(witnesses[0])
     if witnesses and count > 1:
         yield f"  … {count - 1:,} more{' at least' if anomaly in judgement.at_least else ''}"
 
 
+def _gloss(anomaly: str) -> str:
+    """Say in a few words what cycles of a class are; of what is no cycle the name says it."""
+    for variant, order in _VARIANTS.items():
+        base = anomaly.removesuffix(variant)
+        if base != anomaly:
+            return f"{_GLOSSES[base]}{order}" if base in _GLOSSES else ""
+    return _GLOSSES.get(anomaly, "")
+
+
 def _witness(witness: Witness) -> Iterator[str]:
-    """Tell the first witness of an anomaly in full."""
-    for number, participant in enumerate(witness.transactions, start=1):
-        yield f"  T{number} is {participant.name}{_details(participant)}"
+    """Tell the first witness of an anomaly in full; without steps, its sentence says who takes part."""
     if witness.steps:
+        for number, participant in enumerate(witness.transactions, start=1):
+            yield f"  T{number} is {participant.name}{_details(participant)}"
         yield from (f"  {step.sentence}" for step in witness.steps)
         yield f"  {witness.contradiction}"
     else:
@@ -133,6 +172,8 @@ def _witness(witness: Witness) -> Iterator[str]:
     if witness.history:
         yield "  The smallest history that still shows it:"
         yield from (f"    {json.dumps(line, ensure_ascii=False)}" for line in witness.history)
+    elif witness.steps:
+        yield f"  {_NO_HISTORY}"
 
 
 def _details(participant: Participant) -> str:
@@ -152,6 +193,7 @@ def _limits(judgement: Judgement) -> Iterator[str]:
     if judgement.certificate:
         yield f"Cycles: {judgement.certificate}."
     yield from (f"Gave up: {sentence}." for sentence in judgement.gave_up)
+    yield "What each means: docs/verifier.md, docs/anomalies.md."
 
 
 def _families(checked: Collection[str]) -> Iterator[str]:

@@ -97,6 +97,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     #: What the command ends with, where that isn't what was expected of the groups; None: it is.
     ends: Exit | None = None
+    #: The consistency model that the dependencies were held to as well; None: to none.
+    level: str | None = None
 
     @property
     def rows(self) -> tuple[Row, ...]:

@@ -10,6 +10,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.reports.asked import asked_for, counted
+from orchestrator.reports.result import Exit
 from orchestrator.reports.together import survivors
 from orchestrator.reports.witness import check_lines
 from orchestrator.verifier.verdict import Value
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from orchestrator.reports.result import Finding, Report, Row
+
+#: What the exit code of a verdict says, where nothing was expected.
+_VALUES: Final = {Exit.AS_EXPECTED: Value.VALID, Exit.NOT_AS_EXPECTED: Value.INVALID, Exit.UNKNOWN: Value.UNKNOWN}
+_UNASKED: Final = "verify doesn't count what was expected"
 
 _STYLES: Final = {Value.VALID: "green", Value.INVALID: "bold red", Value.UNKNOWN: "yellow"}
 
@@ -106,6 +112,7 @@ def words(report: Report, width: int = _READABLE) -> Iterator[str]:
         yield _expected(report)
     yield _isolation(report)
     yield from _evidence(report)
+    yield from asked_for(report)
     yield f"It stood on {report.rung}."
     limits = dict.fromkeys(limit for finding in report.findings for limit in finding.verdict.not_checked)
     if limits:
@@ -116,9 +123,14 @@ def words(report: Report, width: int = _READABLE) -> Iterator[str]:
 
 def _expected(report: Report) -> str:
     """Say in one line what the exit code says."""
-    good = sum(row.remark is None for row in report.rows)
-    groups = "group" if len(report.rows) == 1 else "groups"
-    return f"As expected: {good} of {len(report.rows)} {groups}; exit code {int(report.exit_code)}."
+    code = int(report.exit_code)
+    if report.ends is None:
+        good = sum(row.remark is None for row in report.rows)
+        return f"As expected: {good} of {counted(len(report.rows))}; exit code {code}."
+    value = _VALUES.get(report.ends, Value.UNKNOWN)
+    count = sum(row.verdict is value for row in report.rows)
+    count += report.asked - len(report.rows) if value is Value.UNKNOWN else 0
+    return f"{value.value} in {count} of {counted(report.asked)}; exit code {code} ({_UNASKED})."
 
 
 def _finding(finding: Finding, width: int) -> Iterator[str]:
@@ -149,7 +161,7 @@ def _isolation(report: Report) -> str:
 
 
 def _evidence(report: Report) -> Iterator[str]:
-    """Say of each level what was looked at, and what held beyond what was asked for."""
+    """Say of each level that was raced at what was looked at, and what held beyond it."""
     levels = dict.fromkeys(finding.row.isolation for finding in report.findings)
     for level in levels:
         asked = [finding for finding in report.findings if finding.row.isolation == level]
@@ -159,10 +171,10 @@ def _evidence(report: Report) -> Iterator[str]:
             transactions, operations = (
                 sum(getattr(judgement, name) for judgement in looked) for name in ("transactions", "operations")
             )
-            groups = "1 group" if len(looked) == 1 else f"{len(looked)} groups"
+            strongest = " and ".join(survivors(looked)) or "none"
             yield (
-                f"You asked for {level} and got it in {groups}: {transactions:,} transactions with {operations:,} reads"
-                f" and writes looked at; strongest model that held in all: {' and '.join(survivors(looked)) or 'none'}."
+                f"Raced at {level}, and got it in {counted(len(looked))}: {transactions:,} transactions with"
+                f" {operations:,} reads and writes looked at; strongest model that held in all: {strongest}."
             )
 
 

@@ -45,7 +45,7 @@ def as_json(report: Report, code: Exit, level: str | None) -> dict[str, Any]:
                 for witness in judgement.witnesses
             ),
         ],
-        "certificate": " ".join(judgement.certificate for judgement in judgements),
+        "certificate": _certificate(judged),
         "gave_up": [sentence for judgement in judgements for sentence in judgement.gave_up],
         "transactions": sum(judgement.transactions for judgement in judgements),
         "operations": sum(judgement.operations for judgement in judgements),
@@ -72,6 +72,11 @@ def _anomalies(findings: Iterable[Finding], judgements: Sequence[Judgement]) -> 
                 counts[name] = counts.get(name, 0) + (check.found if alone else names.count(name))
                 at_least |= set() if alone or check.found == len(names) else {name}
     return dict(sorted(counts.items())), sorted(at_least)
+
+
+def _certificate(judged: Iterable[tuple[str, Judgement | None]]) -> str:
+    """Join what was said of each group, behind the group's name."""
+    return "; ".join(f"{name}: {each.certificate}" for name, each in judged if each is not None and each.certificate)
 
 
 def _told(finding: Finding) -> frozenset[str]:

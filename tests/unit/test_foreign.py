@@ -104,7 +104,7 @@ def test_an_unknown_level_lists_the_known_ones() -> None:
     """One sentence, with every name that there is."""
     with pytest.raises(UsageError) as told:
         level_of("serialisable")
-    assert str(told.value).startswith("Unknown level serialisable; levels are ")
+    assert str(told.value).startswith("Unknown level serialisable; did you mean serializable? All levels are ")
     assert all(name in str(told.value) for name in LEVELS)
     assert "strong-serializable" == level_of("strict-serializable")
 
@@ -187,8 +187,8 @@ def test_what_does_not_fit_is_refused_before_it_is_read(tmp_path: Path, monkeypa
 def test_memory_that_ends_all_the_same_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An estimate can be too low."""
 
-    def read(path: Path) -> None:
-        raise MemoryError(path)
+    def read(path: Path, *, ordered: bool) -> None:
+        raise MemoryError(path, ordered)
 
     (tmp_path / "h").write_text(LINE, encoding="utf-8")
     monkeypatch.setattr("orchestrator.history.plain.read", read)
@@ -243,3 +243,39 @@ def test_without_control_groups_the_machine_counts(tmp_path: Path) -> None:
     """Where there are none, or no limits, nothing is lost."""
     assert 2**20 < available(tmp_path / "groups", tmp_path / "none")
     assert 2**20 < groups(tmp_path, "0::/\n", {})
+
+
+#: A read and a write over it, without times or sessions, of a row that was there before.
+LIVE = "txn,op,key,version\nA,r,x,57\nA,w,x,58\nB,r,x,58\nB,w,x,60\n"
+
+
+def test_a_model_of_times_is_not_claimed_without_any(tmp_path: Path) -> None:
+    """Nobody looked at real time where none is recorded: not VALID; what needs none can be."""
+    path = tmp_path / "h.csv"
+    path.write_text("txn,op,key,version\nA,w,x,1\nB,r,x,1\n", encoding="utf-8")
+    plain_ = Format.PLAIN
+    assert (Value.VALID, "serializable") == (judged(path, plain_).value, judged(path, plain_).level)
+    assert Value.UNKNOWN is judged(path, plain_, "strict-serializable").value
+    assert Value.UNKNOWN is judged(path, plain_, "strong-session-serializable").value
+    path.write_text("txn,op,key,version,session\nA,w,x,1,1\nB,r,x,1,1\n", encoding="utf-8")
+    assert "strong-session-serializable" == judged(path, plain_).level
+    path.write_text("txn,op,key,version,start,end\nA,w,x,1,1,2\nB,r,x,1,3,4\n", encoding="utf-8")
+    assert (Value.VALID, "strong-serializable") == (judged(path, plain_).value, judged(path, plain_).level)
+
+
+def test_versions_that_are_an_order_alone_may_begin_anywhere(tmp_path: Path) -> None:
+    """A row that was there before the history is at its initial state, and gaps are none."""
+    path = tmp_path / "h.csv"
+    path.write_text(LIVE, encoding="utf-8")
+    assert {"garbage-read": 1, "version-gap": 58} == judged(path, Format.PLAIN).anomalies
+    judgement = judged(path, Format.PLAIN, ordered=True)
+    assert (Value.VALID, {}) == (judgement.value, judgement.anomalies)
+    assert any("version-gap" in sentence for sentence in judgement.not_checked)
+    path.write_text(LIVE.replace("B,r,x,58", "B,r,x,57"), encoding="utf-8")
+    assert {"G-single-item": 1, "lost-update": 1} == judged(path, Format.PLAIN, ordered=True).anomalies
+
+
+@pytest.mark.parametrize("name", ["Serializable", "snapshot isolation", "READ_COMMITTED", "strict-serializable"])
+def test_a_level_s_name_may_be_written_as_people_do(name: str) -> None:
+    """Case, spaces and underscores make no other level."""
+    assert level_of(name) in LEVELS

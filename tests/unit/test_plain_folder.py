@@ -221,3 +221,14 @@ def test_a_missing_column_is_told(column: str, tmp_path: Path) -> None:
     operations = {name: values for name, values in OPERATIONS.items() if name != column}
     with pytest.raises(MalformedError, match=f"operations.parquet: column {column} is missing"):
         plain.read(folder(tmp_path, TRANSACTIONS, operations))
+
+
+@pytest.mark.parametrize(("file", "column"), [("transactions", "outcom"), ("operations", "versions")])
+def test_a_column_that_is_not_known_is_a_fault(tmp_path: Path, file: str, column: str) -> None:
+    """One that is misspelt would silently be left out."""
+    pq.write_table(pa.table(TRANSACTIONS), tmp_path / "transactions.parquet")
+    pq.write_table(pa.table(OPERATIONS), tmp_path / "operations.parquet")
+    table = {"transactions": TRANSACTIONS, "operations": OPERATIONS}[file]
+    pq.write_table(pa.table({**table, column: [1] * len(next(iter(table.values())))}), tmp_path / f"{file}.parquet")
+    with pytest.raises(MalformedError, match=f"{file}.parquet: there is no column '{column}', only "):
+        plain.read(tmp_path)

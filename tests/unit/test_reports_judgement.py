@@ -116,7 +116,7 @@ def test_the_first_lines_say_what_was_found() -> None:
 def test_each_anomaly_has_its_first_witness_in_full() -> None:
     """Who took part, each edge on a line, the contradiction, and the smallest history; further ones are counted."""
     lines = text(judged()).splitlines()
-    begin = lines.index("G-single-item (at least 3), the first on x")
+    begin = lines.index("G-single-item (at least 3), the first on x: read skew")
     assert [
         "  T1 is transaction 4 (session 1, start 2)",
         "  T2 is transaction 7, session 2 (lines 3 and 4)",
@@ -139,7 +139,42 @@ def test_the_last_lines_say_what_was_looked_at() -> None:
         "Not checked: realtime: no end given.",
         "Cycles: 4 dependencies tested.",
         "Gave up: G2-item: the search among 5 transactions ended at its bound.",
-    ] == text(judged()).splitlines()[-4:]
+        "What each means: docs/verifier.md, docs/anomalies.md.",
+    ] == text(judged()).splitlines()[-5:]
+
+
+@pytest.mark.parametrize(
+    ("anomaly", "told"),
+    [
+        ("G0", "G0 (1): dirty write cycle"),
+        ("G2-item-process", "G2-item-process (1): write skew, through the order of a session"),
+        ("G-single-item-realtime", "G-single-item-realtime (1): read skew, through the order of time"),
+        ("G1a", "G1a (1)"),
+    ],
+)
+def test_classes_of_cycles_are_glossed(anomaly: str, told: str) -> None:
+    """Their names say little; those of what is no cycle say it all."""
+    assert told in text(judged(anomalies={anomaly: 1}, at_least=(), witnesses=())).splitlines()
+
+
+def test_where_nothing_survives_that_is_told() -> None:
+    """Other than where nothing was looked at."""
+    out = judged(strongest=(), ruled_out=("read-uncommitted",))
+    assert "Strongest that survives: none." in text(out).splitlines()
+    assert "Strongest" not in text(judged(strongest=()))
+
+
+def test_a_cycle_without_a_history_says_why() -> None:
+    """The plain form can't show it."""
+    cycle = msgspec.structs.replace(CYCLE, history=())
+    assert "  (no smaller history in the plain form: " in text(judged(witnesses=(cycle,)))
+    assert "no smaller history" not in text(judged(witnesses=(OTHER,)))
+
+
+def test_without_steps_the_sentence_names_who_takes_part() -> None:
+    """Once is enough."""
+    other = msgspec.structs.replace(OTHER, transactions=CYCLE.transactions)
+    assert "T1 is" not in text(judged(witnesses=(other,)))
 
 
 BLANK: dict[str, Any] = {"anomalies": {}, "at_least": (), "gave_up": (), "witnesses": ()}
@@ -270,6 +305,8 @@ def test_judgements_of_groups_are_added_up() -> None:
     assert guarantees == found["sessions"]
     assert (2_000, 2, []) == (found["transactions"], found["operations"], found["strongest"])
     assert (2, 7) == (len(found["gave_up"]), len(found["witnesses"]))
+    name = "1-credits-naive-read-committed"
+    assert f"{name}: 4 dependencies tested; {name}: 4 dependencies tested" == found["certificate"]
 
 
 def test_what_a_group_s_judgement_leaves_out_its_checks_tell() -> None:

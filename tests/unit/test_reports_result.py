@@ -171,6 +171,24 @@ def test_words_tell_the_witness_the_rung_and_how_to_run_it_again() -> None:
     assert "Isolation kept by the database in 1 group" in text
 
 
+@pytest.mark.parametrize(
+    ("verdicts", "asked", "ends", "said"),
+    [
+        ((INVALID, VALID), 2, Exit.NOT_AS_EXPECTED, "INVALID in 1 of 2 groups; exit code 1"),
+        ((VALID,), 1, Exit.AS_EXPECTED, "VALID in 1 of 1 group; exit code 0"),
+        ((UNKNOWN, VALID), 3, Exit.UNKNOWN, "UNKNOWN in 2 of 3 groups; exit code 3"),
+    ],
+)
+def test_where_nothing_was_expected_the_code_says_the_verdict(
+    verdicts: tuple[Value, ...], asked: int, ends: Exit, said: str
+) -> None:
+    """A group that is missing is UNKNOWN."""
+    report = _report(*(_row(verdict, INVALID) for verdict in verdicts), asked=asked, ends=ends)
+    lines = list(table.words(report))
+    assert f"{said} (verify doesn't count what was expected)." in lines
+    assert not any(line.startswith("As expected") for line in lines)
+
+
 def test_words_name_a_control_that_was_not_provoked() -> None:
     """A control that caught nothing proves nothing."""
     assert "Control not provoked (credits, naive, read committed)" in "\n".join(

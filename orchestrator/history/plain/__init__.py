@@ -38,13 +38,16 @@ class _Source(Protocol):
         """Say where in the file a fault is."""
 
 
-def read(path: Path) -> Transactions:
-    """Read a history; MalformedError names file, line and fault."""
+def read(path: Path, *, ordered: bool = False) -> Transactions:
+    """Read a history; MalformedError names file, line and fault.
+
+    With `ordered` versions stand for an order alone; else they count up by one from 0, a row's initial state.
+    """
     if path.is_dir():
-        return read_folder(path)
+        return read_folder(path, ordered=ordered)
     source = _source(path)
     try:
-        return assembled(joined(list(pieces(source.tables()))))
+        return assembled(joined(list(pieces(source.tables()))), ordered=ordered)
     except Fault as fault:
         raise source.malformed(fault) from fault
     finally:

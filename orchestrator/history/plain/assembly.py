@@ -16,7 +16,7 @@ from orchestrator.history.plain.names import PlainNames
 from orchestrator.history.plain.pieces import PREDICATE, WRITE
 from orchestrator.history.plain.sessions import ended
 from orchestrator.history.plain.times import backwards, contradicted, times, without_unknown_ends
-from orchestrator.history.plain.versions import SPARSE, dense
+from orchestrator.history.plain.versions import ORDERED, SPARSE, dense
 from orchestrator.history.transactions import NO_VERSION, PREDICATES, Edges, Transactions
 
 if TYPE_CHECKING:
@@ -93,9 +93,9 @@ def joined(pieces: Sequence[Piece]) -> Parts:
     )
 
 
-def assembled(parts: Parts) -> Transactions:
+def assembled(parts: Parts, *, ordered: bool = False) -> Transactions:
     """Check what no line shows alone, and build the history; Fault names the row of a transaction."""
-    version, originals = dense(parts.key.codes, parts.version)
+    version, originals = dense(parts.key.codes, parts.version, parts.write, ordered=ordered)
     kept = parts if parts.asked is None else _without(parts, parts.asked.reads)
     versions = version if parts.asked is None else version[~parts.asked.reads]
     when, session = _ordered(parts)
@@ -103,7 +103,7 @@ def assembled(parts: Parts) -> Transactions:
     if parts.session is None or parts.session.count == 0:
         not_checked["process"] = _NO_SESSIONS
     if originals is not None:
-        not_checked["version-gap"] = SPARSE
+        not_checked["version-gap"] = ORDERED if ordered else SPARSE
     try:
         edges = Edges.none() if parts.asked is None else _edges(parts, parts.asked, version)
     except predicates.TooManyError:

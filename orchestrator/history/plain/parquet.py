@@ -56,7 +56,7 @@ class ParquetRows:
         return _malformed(self.path, fault)
 
 
-def read_folder(folder: Path) -> Transactions:
+def read_folder(folder: Path, *, ordered: bool = False) -> Transactions:
     """Read a folder's two files."""
     try:
         table = _read(folder / TRANSACTIONS, (), ("session", "outcome", "start", "end"))
@@ -86,7 +86,8 @@ def read_folder(folder: Path) -> Transactions:
                 write=write,
                 key=key,
                 version=version,
-            )
+            ),
+            ordered=ordered,
         )
     except Fault as fault:
         raise _malformed(folder / TRANSACTIONS, fault) from fault
@@ -139,13 +140,17 @@ def _chunked(column: pa.Array | None) -> pa.ChunkedArray | None:
 
 
 def _read(path: Path, required: tuple[str, ...], optional: tuple[str, ...]) -> pa.Table:
-    """Read a table; its further columns are left alone."""
+    """Read a table; a column that isn't known may be one that is misspelt, and is a fault."""
     try:
         with pq.ParquetFile(path, memory_map=True) as file:
             names = file.schema_arrow.names
             missing = [name for name in required if name not in names]
             if missing:
                 raise Fault(f"column {missing[0]} is missing")
+            known = (*required, *optional)
+            for name in names:
+                if name not in known:
+                    raise Fault(f"there is no column {name!r}, only {', '.join(known)}")
             return file.read([name for name in (*required, *optional) if name in names], use_threads=True)
     except (OSError, pa.ArrowException) as error:
         raise _unreadable(path, error) from error

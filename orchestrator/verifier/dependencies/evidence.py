@@ -108,7 +108,7 @@ def _explicit(kind: int, one: str, other: str, row: str) -> str:
         WW: f"{one} wrote the end of the longest list that was read of {row}, which lacks what {other} wrote",
         WR: f"{other} read what {one} wrote of {row}",
         RW: f"{one} read the longest list that was read of {row}, which lacks what {other} wrote",
-        PREDICATE_RW: f"{one} looked for rows before {other} changed which are found, by {row}",
+        PREDICATE_RW: f"{one} looked for rows by a condition, before {other} changed whether it finds {row}",
     }[kind]
 
 

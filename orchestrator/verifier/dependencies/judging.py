@@ -192,15 +192,15 @@ def _not_checked(looked: Looked) -> tuple[str, ...]:
 def _certificate(looked: Looked) -> str:
     order, committed = looked.order, int(looked.versions.ops.committed.sum())
     kind = "completion" if looked.orders.realtime else "the history"
-    tested = (
-        f"{order.edges:,} dependencies among {committed:,} committed transactions tested against an order of {kind}"
-    )
+    among = f"{committed:,} committed transaction{'' if committed == 1 else 's'}"
+    tested = f"{order.edges:,} dependencies among {among} tested against an order of {kind}"
     if not order.suspects:
         return f"{tested}: all lead forward, so there is no cycle"
     found = "no cycle found" if not looked.cycles.counts else "cycles found"
     found = "they were not searched for want of memory" if looked.too_large else found
+    lead = "leads" if order.backward == 1 else "lead"
     return (
-        f"{tested}: {order.backward:,} lead backward, so cycles were searched among {order.suspects:,} transactions"
+        f"{tested}: {order.backward:,} {lead} backward, so cycles were searched among {order.suspects:,} transactions"
         f" around them; {found}"
     )
 

@@ -19,6 +19,8 @@ _OUTCOMES: Final = {COMMITTED: "ok", ABORTED: "fail", UNKNOWN: "info"}
 
 #: A history that is not smaller than this is no evidence that people look at.
 _MOST: Final = 200
+#: Micro-operations up to which each is tried to be left out.
+_REDUCED: Final = 24
 
 #: Anomalies of a form of history in which reads have more than a version.
 _NOT_PLAIN: Final = frozenset(("incompatible-order", "duplicate-elements", "duplicate-effect"))
@@ -55,11 +57,26 @@ def lines(
         return ()
     for choose in (_given, _on_row, _everywhere, _with_others):
         chosen = choose(versions, members, operations, row)
-        if 0 < len(chosen) <= _MOST:
-            small, everyone = _cut(versions, anomaly, list(members), chosen)
-            if anomaly in _shown(small):
-                return _written(small, _labels(everyone, members))
+        if 0 < len(chosen) <= _MOST and _shows(versions, anomaly, members, chosen):
+            small, everyone = _cut(versions, anomaly, list(members), _reduced(versions, anomaly, members, chosen))
+            return _written(small, _labels(everyone, members))
     return ()
+
+
+def _shows(versions: Versions, anomaly: str, members: Sequence[int], chosen: list[int]) -> bool:
+    """Do these micro-operations alone show the anomaly."""
+    return anomaly in _shown(_cut(versions, anomaly, list(members), chosen)[0])
+
+
+def _reduced(versions: Versions, anomaly: str, members: Sequence[int], chosen: list[int]) -> list[int]:
+    """Without every micro-operation that isn't needed; each is left out once, so that this takes as many judgements."""
+    if len(chosen) > _REDUCED:
+        return chosen
+    for i in reversed(chosen):
+        fewer = [each for each in chosen if each != i]
+        if fewer and _shows(versions, anomaly, members, fewer):
+            chosen = fewer
+    return chosen
 
 
 def _shown(history: Transactions) -> set[str]:

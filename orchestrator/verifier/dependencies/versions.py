@@ -56,7 +56,7 @@ def versions(history: Transactions) -> Versions:
         following=np.zeros(0, dtype=np.int64),
     )
     stamp, last = np.full(rows, -1, dtype=np.int32), np.full(rows, -1, dtype=np.int64)
-    duplicates, _ = run(installing.install, history.size, ops, slots, stamp, last)
+    duplicates = run(installing.install, history.size, ops, slots, stamp, last)
     if run(installing.gaps, len(slots.writer), top, slots):
         slots = slots._replace(following=np.full(len(slots.writer), -1, dtype=np.int64))
         run(installing.follow, len(slots.writer), top, slots)

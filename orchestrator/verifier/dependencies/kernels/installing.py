@@ -17,13 +17,12 @@ def highest(row: Int32s, version: Int32s, top: Int32s) -> None:
         top[row[i]] = max(top[row[i]], version[i])
 
 
-def install(ops: Operations, slots: Slots, stamp: Int32s, last: Int64s) -> tuple[int, int]:
-    """Writers into their slots; returns how many versions have several, and how many writes have an unknown version.
+def install(ops: Operations, slots: Slots, stamp: Int32s, last: Int64s) -> int:
+    """Writers into their slots; returns how many versions have several.
 
     Per row, `stamp` is the transaction that wrote it last and `last` the slot; both start at -1.
     """
     several = 0
-    unknown = 0
     for i in range(len(ops.txn)):
         t = ops.txn[i]
         if not ops.write[i] or not ops.committed[t]:
@@ -38,15 +37,13 @@ def install(ops: Operations, slots: Slots, stamp: Int32s, last: Int64s) -> tuple
             elif author != t and author != SEVERAL:  # noqa: PLR1714 - compiled code compares numbers of one type only
                 slots.writer[slot] = SEVERAL
                 several += 1
-        else:
-            unknown += 1
         if stamp[r] == t and last[r] >= 0:
             slots.flags[last[r]] |= INTERMEDIATE
         if slot >= 0:
             slots.flags[slot] &= 255 - INTERMEDIATE
         stamp[r] = t
         last[r] = slot
-    return several, unknown
+    return several
 
 
 def gaps(top: Int32s, slots: Slots) -> int:
