@@ -149,7 +149,7 @@ def _read(path: Path, required: tuple[str, ...], optional: tuple[str, ...]) -> p
                 raise Fault(f"column {missing[0]} is missing")
             known = (*required, *optional)
             for name in names:
-                if name not in known:
+                if name not in known and not name.startswith(_INDEX):
                     raise Fault(f"there is no column {name!r}, only {', '.join(known)}")
             return file.read([name for name in (*required, *optional) if name in names], use_threads=True)
     except (OSError, pa.ArrowException) as error:
