@@ -6,7 +6,7 @@ READY := .venv/ready
 BIN := .venv/bin
 BENCHMARKS := through_celery many_per_message recording publishing verifying
 
-.PHONY: help venv run test prove lint bench lock clean
+.PHONY: help venv run test prove mutants lint bench lock clean
 
 # An environment made in another folder (a moved or copied checkout) is made again.
 ifneq ($(CURDIR),$(shell cat $(READY) 2>/dev/null))
@@ -27,8 +27,12 @@ run: $(READY) ## Race credits and config under every strategy, and judge each
 test: $(READY) ## Run the tests: unit, integration, acceptance
 	@$(BIN)/python -m pytest -m "not prove"
 
-prove: $(READY) ## Run every test, the long ones too
+prove: $(READY) ## Run every test, the long ones too, and every mutant of the verifier
 	@$(BIN)/python -m pytest --timeout 1800
+	@$(BIN)/python -m tests.mutants --jobs 2
+
+mutants: $(READY) ## Try a few mutants of the verifier: does a test notice each
+	@$(BIN)/python -m tests.mutants --jobs 2 --sample 40 --least 75
 
 lint: $(READY) ## Check style, types and import rules
 	@$(BIN)/ruff check .
