@@ -55,7 +55,10 @@ def _carry_out(mode: Mode, stage: Stage, watch: Watch, interrupt: Interrupt) -> 
     except KeyboardInterrupt:
         interrupt.asked.set()
     except Exception as error:
-        raise OrchestratorError(_unexpected(error, stage.logs)) from error
+        # An interrupt while an import makes a class comes wrapped up.
+        if not isinstance(error.__cause__, KeyboardInterrupt):
+            raise OrchestratorError(_unexpected(error, stage.logs)) from error
+        interrupt.asked.set()
     report = _report(stage, book, interrupted=interrupt.asked.is_set())
     _write(report, stage.folder)
     return report

@@ -122,12 +122,12 @@ def _peak(racing: Racing, operations: int) -> float:
 
 
 def test_memory_stays_within_bounds(racing: Racing) -> None:
-    """The orchestrator stays under 300 MB; a short run, to see that the bound is not spent at its beginning."""
-    assert _peak(racing, 10_000) < 220
+    """The orchestrator stays under 600 MB with the compiler's 200; a short run shows that it doesn't begin there."""
+    assert _peak(racing, 10_000) < 500
 
 
 @pytest.mark.prove
 @pytest.mark.timeout(900)
 def test_memory_of_a_hundred_thousand_operations(racing: Racing) -> None:
-    """A hundred thousand operations, every one accounted for, in under 300 MB."""
-    assert _peak(racing, 100_000) < 300
+    """A hundred thousand operations, every one accounted for, in under 600 MB, of which the compiler takes some 200."""
+    assert _peak(racing, 100_000) < 600
