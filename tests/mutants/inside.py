@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 _SECONDS = 300
 _TIMES = 20
 
+#: Where the compiler is loaded, less work is worth compiling, and a changed kernel would have to be compiled anew.
+_NOT_SHARED = {"numba", "llvmlite"}
+
 #: Tests that are tried first because they noticed something lately.
 _LIKELY = 12
 
@@ -88,6 +91,8 @@ def _noticed(names: list[str], tests: dict[str, Reach], scratch: Path) -> tuple[
 def _load(libraries: list[str]) -> None:
     """Load what tests need besides the checkout, once, so that every forked process has it."""
     for name in libraries:
+        if name.partition(".")[0] in _NOT_SHARED:
+            continue
         with suppress(Exception):  # a part of a library that can't be loaded by itself is loaded when it is needed
             importlib.import_module(name)
 

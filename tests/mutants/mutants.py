@@ -26,6 +26,9 @@ TESTS: Final = (
     "tests/unit/test_planted_tables.py",
 )
 
+#: Part of the name of tests that load the compiler.
+COMPILING: Final = "machine_code"
+
 #: A line of equivalent.md: where, and the code before and after.
 _EXCUSED: Final = re.compile(r"^- `([^`]+)`: `([^`]+)` → `([^`]+)`$", re.MULTILINE)
 
@@ -90,10 +93,13 @@ def sample(every: Sequence[Mutant], size: int, seed: int) -> list[Mutant]:
 
 
 def noticing(mutant: Mutant, tests: dict[str, Reach]) -> list[str]:
-    """The tests that reach the changed function, quickest first; all of them for what runs when a module is loaded."""
+    """The tests that reach the changed function, quickest first; all of them for what runs when a module is loaded.
+
+    Those that load the compiler come last, since with it there less work is worth compiling.
+    """
     place = f"{mutant.module}:{mutant.entry}"
     able = [name for name, test in tests.items() if place in test["reached"]]
-    return sorted(able or tests, key=lambda name: tests[name]["seconds"])
+    return sorted(able or tests, key=lambda name: (COMPILING in name, tests[name]["seconds"]))
 
 
 def excused(root: Path) -> set[tuple[str, str, str]]:
