@@ -145,6 +145,56 @@ class Broker:
                     with suppress(msgspec.MsgspecError):  # a stranger's
                         yield _ENVELOPE.decode(message).headers.id
 
+    def give_back(self) -> int:
+        """Put what the run's own nodes took and did not acknowledge at the head of the queue; how many those were.
+
+        For nodes that are dead: they would hold the messages until the visibility timeout.
+        """
+        own = self._hashes[1]
+        with _answering():
+            return sum(self._restore(own, tag) for name, tag in self._taken() if name == own)
+
+    def _restore(self, name: str, tag: bytes) -> bool:
+        """Move one message, whole or not at all, as kombu does; False where somebody else did so already."""
+        moved = False
+
+        def move(pipe: Any) -> None:  # noqa: ANN401 - redis-py's types don't know that it answers at once here
+            nonlocal moved
+            entry = pipe.hget(name, tag)
+            pipe.multi()
+            pipe.hdel(name, tag)
+            pipe.zrem(f"{name}_index", tag)
+            moved = entry is not None
+            if moved:
+                pipe.rpush(self.queue, json.dumps(_redelivered(json.loads(entry)[0])))
+
+        self._redis.transaction(move, name)
+        return moved
+
+    def ids(self) -> set[str]:
+        """List the ids of all messages that the broker holds of the run, waiting or unacknowledged.
+
+        A message that is taken meanwhile is listed all the same, if it stays unacknowledged.
+        """
+        with _answering():
+            return set(self._waiting_ids()) | set(self._taken_ids())
+
+    def _waiting_ids(self) -> Iterator[str]:
+        client: Any = self._redis  # its types don't tell a list from one message
+        start = 0
+        while messages := client.lrange(self.queue, start, start + _PIECE - 1):
+            start += len(messages)
+            for message in messages:
+                with suppress(msgspec.MsgspecError):  # a stranger's
+                    yield _ENVELOPE.decode(message).headers.id
+
+    def _taken_ids(self) -> Iterator[str]:
+        for name in self._hashes:
+            for _, entry in self._redis.hscan_iter(name):
+                message, _, queue = json.loads(entry)
+                if queue == self.queue:
+                    yield message["headers"]["id"]
+
     def remove(self) -> None:
         """Remove every trace of the run from the broker."""
         with _answering():
@@ -167,6 +217,14 @@ class Broker:
         """Close the connections."""
         self.app.close()
         self._redis.close()
+
+
+def _redelivered(message: dict[str, Any]) -> dict[str, Any]:
+    """Mark a message as kombu marks one that it restores."""
+    with suppress(KeyError):  # another program's
+        message["headers"]["redelivered"] = True
+        message["properties"]["delivery_info"]["redelivered"] = True
+    return message
 
 
 def leftovers(url: str) -> list[str]:

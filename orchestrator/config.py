@@ -20,6 +20,7 @@ DATABASE_URL: Final = "ROWRACE_DATABASE_URL"
 BROKER_URL: Final = "ROWRACE_BROKER_URL"
 RUNS_DIR: Final = "ROWRACE_RUNS_DIR"
 FLOWER_AUTH: Final = "ROWRACE_FLOWER_AUTH"
+WIRES: Final = "ROWRACE_WIRES"
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,6 +35,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     state_dir: Path
     #: "user:password" that Flower asks for; None: a random password at each start.
     flower_auth: str | None = None
+    #: Socket by which the owner of the hosts that a run is on (`rowrace hosts`) cuts them; None: on no such host.
+    wires: Path | None = None
 
     def __repr__(self) -> str:
         urls = (url and mask(url) for url in (self.database_url, self.broker_url))
@@ -50,6 +53,7 @@ def load(environ: Mapping[str, str] | None = None) -> Config:
         runs_dir=Path(variables.get(RUNS_DIR) or "rowrace-runs"),
         state_dir=_state_dir(variables),
         flower_auth=_flower_auth(variables.get(FLOWER_AUTH)),
+        wires=Path(variables[WIRES]) if variables.get(WIRES) else None,
     )
 
 

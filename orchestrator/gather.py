@@ -6,10 +6,12 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 from psycopg import sql
 
 from orchestrator.history.model import TABLES
+from worker.scenarios import SCENARIOS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     import psycopg
     from numpy.typing import NDArray
 
+    from orchestrator.faults.striker import Strike
     from orchestrator.history.files import Writer
     from worker.contract import Operation
 
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 _PIECE: Final = 10_000
 
 #: Scenario to the one relation whose rows it changes.
-RELATIONS: Final = {"credits": "users", "config": "configs"}
+RELATIONS: Final = {"credits": "users", "config": "configs", "requests": "users"}
 
 _EFFECTS: Final = """
     SELECT relation, key, seq, version_before, version_after, before::text, after::text, writer, operation,
@@ -47,13 +50,33 @@ def snapshot(connection: psycopg.Connection[Any], schema: str, scenario: str) ->
     connection.execute(sql.SQL("CREATE TABLE {} AS SELECT * FROM {}").format(kept, table))
 
 
+def requested(connection: psycopg.Connection[Any], schema: str, scenario: str, count: int) -> NDArray[np.bool_] | None:
+    """Say of each operation whether its request is committed; None where the scenario needs none."""
+    if SCENARIOS[scenario].request is None:
+        return None
+    found = np.zeros(count, dtype=np.bool_)
+    query = sql.SQL("SELECT operation FROM {}").format(sql.Identifier(schema, "requests"))
+    with connection.transaction(), connection.cursor(name="rowrace_requests") as cursor:
+        cursor.execute(query)
+        while piece := cursor.fetchmany(_PIECE):
+            found[[number for (number,) in piece]] = True
+    return found
+
+
 def columns(writer: Writer, table: str, data: Mapping[str, list[Any]]) -> None:
     """Append columns of plain values to a table of the history."""
     writer.append(table, pa.Table.from_pydict(dict(data), schema=TABLES[table]))
 
 
-def operations(writer: Writer, plan: Iterable[Operation], confirmed: NDArray[Any]) -> None:
-    """Write the plan down, with what the broker confirmed of it."""
+def operations(
+    writer: Writer,
+    plan: Iterable[Operation],
+    confirmed: NDArray[Any],
+    repeated: NDArray[Any] | None = None,
+    requested: NDArray[np.bool_] | None = None,
+) -> None:
+    """Write the plan down, with what was confirmed and committed of it, and how often it was published again."""
+    repeated = np.zeros(len(confirmed), dtype=np.int32) if repeated is None else repeated
     stream = iter(plan)
     while piece := list(islice(stream, _PIECE)):
         first = piece[0].operation
@@ -62,8 +85,21 @@ def operations(writer: Writer, plan: Iterable[Operation], confirmed: NDArray[Any
             "kind": [each.kind for each in piece],
             "params": [msgspec.json.encode(each.params).decode() for each in piece],
             "confirmed": confirmed[first : first + len(piece)].tolist(),
+            "requested": _of(requested, first, len(piece)),
+            "republished": repeated[first : first + len(piece)].tolist(),
         }
         columns(writer, "operations", data)
+
+
+def _of(values: NDArray[np.bool_] | None, first: int, count: int) -> list[bool | None]:
+    return [None] * count if values is None else values[first : first + count].tolist()
+
+
+def faults(writer: Writer, strikes: Iterable[Strike]) -> None:
+    """Write down what struck and when it was healed, on the database's clock."""
+    found = sorted(strikes, key=lambda each: each.struck_us)
+    data = {name: [getattr(each, name) for each in found] for name in TABLES["faults"].names}
+    columns(writer, "faults", data)
 
 
 def database(connection: psycopg.Connection[Any], schema: str, scenario: str, writer: Writer) -> None:

@@ -31,6 +31,9 @@ LOSES: Final[dict[str, frozenset[Isolation]]] = {
     "serializable": frozenset(),
 }
 
+#: Scenarios that need a producer beside the workers, which eager mode has not.
+PRODUCED: Final = ("requests",)
+
 #: What SQLite can express: it has no row locks, no advisory locks and one level per database.
 EAGER_STRATEGIES: Final = ("naive", "optimistic", "atomic")
 
@@ -68,7 +71,13 @@ def groups(profile: Profile, *, eager: bool = False) -> tuple[Group, ...]:
 
 def _cells(profile: Profile, *, eager: bool) -> Iterator[tuple[str, str, Isolation]]:
     levels = _eager_levels(profile) if eager else dict.fromkeys(profile.isolation)
-    for scenario in _known("scenario", profile.scenarios, SCENARIOS):
+    scenarios = _known("scenario", profile.scenarios, SCENARIOS)
+    if eager and (produced := [each for each in scenarios if each in PRODUCED]):
+        raise UsageError(
+            f"Scenario {produced[0]} is not on this rung: it needs a producer beside the workers, so eager mode has"
+            " no such race; use --mode distributed."
+        )
+    for scenario in scenarios:
         for strategy in _strategies(profile, eager=eager):
             own = [Isolation.SERIALIZABLE] if strategy == "serializable" else levels
             for isolation in own:

@@ -19,7 +19,7 @@ from orchestrator.errors import UsageError
 from worker.contract import Operation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from orchestrator.profile import Profile
 
@@ -39,6 +39,8 @@ class Draw:
         self._random = random.Random(seed)  # noqa: S311 - a plan must be repeatable, not secret
         self._rows = rows
         self._weights = _cumulative(rows, skew) if skew else None
+        #: Number of the operation that is drawn.
+        self.number = 0
 
     def below(self, count: int) -> int:
         """Draw an integer from 0 to count - 1."""
@@ -103,10 +105,23 @@ def _field(draw: Draw) -> tuple[str, Any]:
     return "max_tokens", draw.between(1, 8192)
 
 
+def _requests(draw: Draw, _rows: int) -> tuple[str, dict[str, Any]]:
+    """Ask for credits: nothing that a rule could refuse, so that each committed request can be fulfilled."""
+    return "fulfil", {"request": draw.number, "user": draw.row(), "amount": draw.between(1, 60)}
+
+
 #: Scenario to its drawer of one operation.
 SCENARIOS: Final[dict[str, Callable[[Draw, int], tuple[str, dict[str, Any]]]]] = {
     "credits": _credits,
     "config": _config,
+    "requests": _requests,
+}
+
+#: Scenario to the kinds that its drawer gives.
+KINDS: Final[dict[str, tuple[str, ...]]] = {
+    "credits": ("deduct", "grant", "transfer"),
+    "config": ("set_field", "set_fields", "increment"),
+    "requests": ("fulfil",),
 }
 
 
@@ -114,15 +129,30 @@ def plan(profile: Profile, scenario: str) -> Iterator[Operation]:
     """Stream the scenario's operations; no strategy has a say, so strategies race on the same ones."""
     if scenario not in SCENARIOS:
         raise UsageError(f"Unknown scenario {scenario}; the scenarios are {', '.join(SCENARIOS)}.")
+    _wanted(profile, scenario)  # told now, not when the stream is first asked
     return _stream(profile, scenario)
 
 
 def _stream(profile: Profile, scenario: str) -> Iterator[Operation]:
     draw = Draw(f"rowrace/1/{scenario}/{profile.seed}", profile.rows, profile.skew)
-    one = SCENARIOS[scenario]
+    one, wanted = SCENARIOS[scenario], _wanted(profile, scenario)
     for number in range(profile.operations):
+        draw.number = number
         kind, params = one(draw, profile.rows)
+        while kind not in wanted:
+            kind, params = one(draw, profile.rows)
         yield Operation(number, kind, params)
+
+
+def _wanted(profile: Profile, scenario: str) -> Collection[str]:
+    """Give the kinds to draw; one that no draw gives would be waited for in vain."""
+    known = KINDS[scenario]
+    for kind in profile.kinds:
+        if kind not in known:
+            raise UsageError(f"Unknown kind {kind} (kinds): {scenario} has {', '.join(known)}.")
+    if profile.kinds == ("transfer",) and profile.rows == 1:
+        raise UsageError("kinds asks for transfers only, and rows for one row: a transfer needs two.")
+    return profile.kinds or known
 
 
 def line(operation: Operation) -> bytes:

@@ -70,6 +70,16 @@ class Gates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     min_done: Annotated[
         float, Meta(ge=0, le=1, description="share of the operations that business rules allow, that must be done")
     ] = 0.5
+    max_settle_s: (
+        Annotated[
+            float,
+            Meta(gt=0, description="INVALID where an operation needs longer from its first attempt to its settling, s"),
+        ]
+        | None
+    ) = None
+    max_attempts: (
+        Annotated[int, Meta(ge=1, le=_MOST, description="INVALID where an operation needs more attempts")] | None
+    ) = None
     max_p99_ms: Annotated[float, Meta(gt=0, description="exit 1 where a group's p99 latency is above this")] | None = (
         None
     )
@@ -81,12 +91,37 @@ class Gates(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ) = None
 
 
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How spawned workers are set; every other value than the default is a known way to lose or double work."""
+
+    acks_late: Annotated[bool, Meta(description="a message is acknowledged after its execution, not before")] = True
+    reject_on_worker_lost: Annotated[
+        bool, Meta(description="a message whose process was killed goes back to the queue")
+    ] = True
+    max_deliveries: Annotated[
+        int,
+        Meta(
+            ge=0, le=1_000, description="executions that may kill their process before a message is given up; 0: no cap"
+        ),
+    ] = 0
+    pool_size: Annotated[
+        int, Meta(ge=0, le=10_000, description="database connections in a process; 0: one per slot")
+    ] = 0
+    pool_timeout: Annotated[float, Meta(gt=0, le=3_600, description="longest wait for one of them, seconds")] = 30.0
+    engine_before_fork: Annotated[
+        bool, Meta(description="connections are opened in the main process, and its children use them")
+    ] = False
+    recovery: Annotated[
+        bool, Meta(description="cut connections are noticed in seconds; off leaves the libraries' own defaults")
+    ] = True
+
+
 class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that decides what a run does; services' URLs are not part of it."""
 
-    scenarios: Annotated[tuple[str, ...], Meta(min_length=1, description="scenarios to race: credits, config")] = (
-        "credits",
-    )
+    scenarios: Annotated[
+        tuple[str, ...], Meta(min_length=1, description="scenarios to race: credits, config, requests")
+    ] = ("credits",)
     strategies: Annotated[tuple[str, ...], Meta(min_length=1, description="strategies to race, or `all`")] = (
         "optimistic",
     )
@@ -97,6 +132,9 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     rows: Annotated[int, Meta(ge=1, le=1_000_000, description="rows per group")] = 8
     skew: Annotated[float, Meta(ge=0, le=10, description="Zipf exponent of row popularity; 0 is uniform")] = 0.0
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1, description="seed of the plan and of think times")] = 1
+    kinds: Annotated[
+        tuple[str, ...], Meta(description="kinds of operations to draw; none: the scenario's own mix")
+    ] = ()
     per_message: Annotated[
         int, Meta(ge=1, le=10_000, description="operations in one message: a transaction each, one acknowledgement")
     ] = 1
@@ -106,6 +144,11 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         int, Meta(ge=0, le=2**31 - 1, description="longest wait for a row lock, ms; 0 waits for ever")
     ] = 0
     idempotency: Annotated[bool, Meta(description="a guard keeps an operation from being applied twice")] = True
+    mistakes: Annotated[tuple[str, ...], Meta(description="mistakes for the bodies to make, see docs/faults.md")] = ()
+    faults: Annotated[tuple[str, ...], Meta(description="what is broken on purpose, see docs/faults.md")] = ()
+    republish: Annotated[
+        bool, Meta(description="publish again what was lost; counted, shown, and safe with idempotency only")
+    ] = False
     recording: Annotated[bool, Meta(description="off for benchmarks only; the verdict is then UNKNOWN")] = True
     synchronous_commit: Annotated[
         bool, Meta(description="durable commits; off asks for synchronous_commit=off, and the report says so")
@@ -131,4 +174,5 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         3600.0
     )
     expect: Annotated[Expect, Meta(description="what the exit code compares verdicts to")] = Expect.TABLE
+    worker: Settings = Settings()
     gates: Gates = Gates()

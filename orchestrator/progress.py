@@ -19,6 +19,7 @@ from worker.contract import (
     COUNTER_BITS,
     ClockLine,
     EndLine,
+    FaultLine,
     Line,
     Outcome,
     ProcessLine,
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 _BUFFER: Final = 4_000
 #: Chunks fetched in one query; each may hold a quarter of a megabyte.
 _CHUNKS: Final = 8
+
+#: Why an attempt failed that would have done its work had nothing been broken.
+_HURT: Final = frozenset({Reason.LOST_CONNECTION, Reason.ERROR})
 
 #: An operation's states, weakest first: a stronger one replaces a weaker one.
 UNSETTLED, FAILED, UNKNOWN, DONE = range(4)
@@ -98,6 +102,8 @@ class Progress:
     def __init__(self, operations: int, sink: Sink) -> None:
         #: Per operation, its state.
         self.states: NDArray[np.uint8] = np.zeros(operations, dtype=np.uint8)
+        #: Per operation: it failed for want of a service or by an error, not by a rule.
+        self.hurt: NDArray[np.bool_] = np.zeros(operations, dtype=np.bool_)
         #: Started and not ended.
         self.open: dict[int, StartLine] = {}
         #: Ended with unknown outcome: held until settled.
@@ -117,6 +123,9 @@ class Progress:
         self._accesses = _Rows("accesses")
         self._processes = _Rows("processes")
         self._clocks = _Rows("clocks")
+        self._faults = _Rows("faults")
+        #: Per process, its last known offset to the database's clock, nanoseconds.
+        self._offsets: dict[int, int] = {}
 
     def feed(self, file: str, lines: bytes) -> None:
         """Take whole journal lines of one file, in their order."""
@@ -130,6 +139,9 @@ class Progress:
                 self._process(file, line)
             elif isinstance(line, ClockLine) and file in self._file_process:
                 self._clocks.add((self._file_process[file], line.mono_ns, line.offset_ns, line.error_ns))
+                self._offsets[self._file_process[file]] = line.offset_ns
+            elif isinstance(line, FaultLine):
+                self._fault(line)
         if len(self._attempts.rows) >= _BUFFER:
             self.flush()
 
@@ -151,6 +163,10 @@ class Progress:
         ok, fail, info = int(tally[DONE]), int(tally[FAILED]), int(tally[UNKNOWN])
         return Counts(settled, ok, fail, info, self.attempts, self.conflicts, dict(sorted(nodes.items())))
 
+    def unasked(self, operations: NDArray[np.int64]) -> None:
+        """Count operations as failed that nobody will run: what asked for them was rolled back and never published."""
+        self.states[operations] = FAILED
+
     def ended(self) -> int:
         """Count operations that have ended, one way or another."""
         return int(np.count_nonzero(self.states))
@@ -158,6 +174,12 @@ class Progress:
     def settled(self) -> bool:
         """Say whether every operation has ended, one way or another, and no attempt is under way."""
         return not self.open and bool(self.states.all())
+
+    def unfinished(self) -> NDArray[np.bool_]:
+        """Per operation: it has not ended, its end is unknown, or it failed for want of a service."""
+        states = self.states
+        open_: NDArray[np.bool_] = (states == UNSETTLED) | (states == UNKNOWN) | ((states == FAILED) & self.hurt)
+        return open_
 
     def backends(self) -> dict[int, tuple[int, int]]:
         """Name the backend (pid, start) of every attempt whose outcome is unknown, open ones included."""
@@ -174,7 +196,7 @@ class Progress:
 
     def flush(self) -> None:
         """Hand the buffered rows to the history."""
-        for rows in (self._attempts, self._accesses, self._processes, self._clocks):
+        for rows in (self._attempts, self._accesses, self._processes, self._clocks, self._faults):
             rows.flush(self._sink)
 
     def _process(self, file: str, line: ProcessLine) -> None:
@@ -206,6 +228,12 @@ class Progress:
         else:
             state = UNKNOWN if line.outcome is Outcome.INFO else FAILED
         self.states[operation] = max(state, int(self.states[operation]))
+        self.hurt[operation] = state == FAILED and line.reason in _HURT
+
+    def _fault(self, line: FaultLine) -> None:
+        """Note a failpoint that struck; its process measured its clock before its first attempt."""
+        at = line.mono_ns + self._offsets.get(line.token >> COUNTER_BITS, 0)
+        self._faults.add((line.name, at // 1000, at // 1000, line.detail))
 
     def _attempt(self, start: StartLine, end: EndLine | None, *, ended: bool | None) -> None:
         self._attempts.add(

@@ -32,8 +32,11 @@ BATCH: Final = 500
 WINDOW: Final = 50_000
 #: How often a batch is published before it is given up.
 TRIES: Final = 4
-#: Pause after a batch's first failure, seconds; it doubles with each.
+#: The same while faults strike, which take the broker away for seconds.
+TRIES_UNDER_FAULTS: Final = 40
+#: Pause after a batch's first failure, seconds; it doubles with each, up to the longest.
 _PAUSE: Final = 0.2
+_LONGEST_PAUSE: Final = 2.0
 
 #: Where an id, `<run>.<group>.<message>`, has the message's number.
 _NUMBER: Final = 2
@@ -63,13 +66,24 @@ def messages(settings: Settings, prefix: str, operations: Iterable[Operation], p
         number += 1
 
 
+def again(settings: Settings, prefix: str, operations: Iterable[Operation], round_: int) -> Iterator[Message]:
+    """Pack operations that are published again, a message each, under ids of their own (`<operation>r<round>`)."""
+    for operation in operations:
+        (one,) = messages(settings, prefix, [operation], 1)
+        yield msgspec.structs.replace(one, id=f"{prefix}.{operation.operation}r{round_}")
+
+
 class Publisher:
     """Publishes one group's messages in batches; `run` may be a thread's target."""
 
-    def __init__(self, broker: Broker, count: int, per_message: int, *, again: bool) -> None:
+    def __init__(
+        self, broker: Broker, count: int, per_message: int, *, again: bool, under_faults: bool = False
+    ) -> None:
         self._broker = broker
         self._per_message = per_message
-        self._again = again
+        self._tries = (TRIES_UNDER_FAULTS if under_faults else TRIES) if again else 1
+        #: A batch that could not be published stays unconfirmed, and the next one is tried.
+        self._go_on = under_faults
         #: Per operation: the broker confirmed the message that carries it.
         self.confirmed: NDArray[np.bool_] = np.zeros(count, dtype=np.bool_)
         #: Operations that have ended, as the journal's reader says; publishing keeps a bounded distance.
@@ -78,6 +92,8 @@ class Publisher:
         self.published = 0
         #: Messages published a second time, since their first publication was not confirmed.
         self.republished = 0
+        #: Per operation: how often it was published again because it was thought to be lost.
+        self.repeated: NDArray[np.int32] = np.zeros(count, dtype=np.int32)
         #: Set it to publish no further batch.
         self.stop = threading.Event()
         self.error: Exception | None = None
@@ -87,16 +103,31 @@ class Publisher:
         rest = iter(stream)
         try:
             while not self.stop.is_set() and (batch := list(islice(rest, BATCH))):
-                if not self._deliver(batch):
+                if not self._deliver(batch) and not self._go_on:
                     return
                 while self.published - self.settled > WINDOW and not self.stop.wait(0.05):
                     pass
         except Exception as error:  # noqa: BLE001 - a thread's failure is told by the loop that started it
             self.error = error
 
+    def repeat(self, stream: Iterable[Message]) -> int:
+        """Publish operations again, a message each; gives their number, 0 where the broker does not take them."""
+        rest, count = iter(stream), 0
+        while batch := list(islice(rest, BATCH)):
+            places = [each.first for each in batch]
+            if not self._send(batch):
+                return 0
+            self.confirmed[places] = True
+            self.repeated[places] += 1
+            count += len(batch)
+        return count
+
     def withdrawn(self, message: str) -> None:
         """Note that a message was taken back, by its id: its operations are as if they were never published."""
         parts = message.split(".")
+        if "r" in parts[_NUMBER]:
+            self.confirmed[int(parts[_NUMBER].partition("r")[0])] = False
+            return
         number = int(parts[_NUMBER])
         if len(parts) > _NUMBER + 1:  # Celery's retry of one operation: `<id>.<operation>.<attempt>`
             self.confirmed[int(parts[_NUMBER + 1])] = False
@@ -104,14 +135,16 @@ class Publisher:
             self.confirmed[number * self._per_message : (number + 1) * self._per_message] = False
 
     def _deliver(self, batch: list[Message]) -> bool:
-        for attempt in range(TRIES if self._again else 1):
+        for attempt in range(self._tries):
             self.republished += len(batch) if attempt else 0
             if self._send(batch):
-                self.confirmed[batch[0].first : batch[-1].end] = True
-                self.published += batch[-1].end - batch[0].first
+                for each in batch:
+                    self.confirmed[each.first : each.end] = True
+                self.published += sum(each.end - each.first for each in batch)
                 return True
-            if self.stop.wait(_PAUSE * 2**attempt):
+            if self.stop.wait(min(_PAUSE * 2**attempt, _LONGEST_PAUSE)):
                 break
+        self.published += sum(each.end - each.first for each in batch) if self._go_on else 0
         return False
 
     def _send(self, batch: list[Message]) -> bool:

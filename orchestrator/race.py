@@ -5,21 +5,22 @@ from __future__ import annotations
 import threading
 import time
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
+from orchestrator.errors import ServiceError
+from orchestrator.patience import GONE, Patience
 from orchestrator.progress import Tail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    import psycopg
-
     from orchestrator.broker import Broker
     from orchestrator.fleet import Fleet
     from orchestrator.groups import Group
     from orchestrator.interrupt import Interrupt
+    from orchestrator.patience import Line
     from orchestrator.progress import Counts, Progress
     from orchestrator.publish import Message, Publisher
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 _TICK: Final = 0.05
 #: Silence that shows that the nodes have shipped everything, seconds; some of their periods.
 _SHIPPING: Final = 0.5
+#: How often what is missing is published again before it is called lost.
+_ROUNDS: Final = 10
 #: How long settled operations may wait for their messages' acknowledgement, seconds.
 _ACKNOWLEDGING: Final = 3.0
 
@@ -42,6 +45,26 @@ class Watch(Protocol):
 
     def end(self) -> None:
         """Hear that the group's operations have ended, and verification begins."""
+
+
+class Faults(Protocol):
+    """What is broken on purpose while the race goes on."""
+
+    def start(self) -> None:
+        """Begin to strike."""
+
+    def stop(self) -> None:
+        """Heal everything; strike no more."""
+
+
+class NoFaults:
+    """Nothing is broken on purpose."""
+
+    def start(self) -> None:
+        """Begin with nothing."""
+
+    def stop(self) -> None:
+        """Heal nothing."""
 
 
 class End(StrEnum):
@@ -78,14 +101,23 @@ class Race:
 
     def __init__(
         self,
-        connection: psycopg.Connection[Any],
+        line: Line,
         schema: str,
         broker: Broker,
         publisher: Publisher,
         progress: Progress,
+        *,
+        faults: Faults | None = None,
+        missing: Callable[[int], Iterable[Message]] | None = None,
     ) -> None:
+        """`missing` gives the messages of what has not ended, for a round of publishing again; None: never."""
         self.progress = progress
-        self._connection = connection
+        self._line = line
+        self._patience = Patience(line.patience.seconds)
+        self._faults = faults or NoFaults()
+        self._calm = faults is None
+        self._missing = missing
+        self._rounds = 0
         self._tail = Tail(schema)
         #: What the ids of the group's messages begin with.
         self._prefix = schema.removeprefix("rowrace_").replace("_", ".") + "."
@@ -101,12 +133,15 @@ class Race:
         """Race until the end, whichever comes first; the broker holds nothing of the group afterwards if it answers."""
         thread = threading.Thread(target=self._publisher.run, args=(stream,), name="publisher", daemon=True)
         self._began = self._changed = time.monotonic()
-        thread.start()
         try:
+            self._faults.start()  # what strikes at once comes before the first message
+            thread.start()
             why = self._follow(thread, limits, fleet, watch, interrupt)
         finally:
+            self._faults.stop()
             self._publisher.stop.set()
-            thread.join()
+            if thread.ident is not None:
+                thread.join()
         drained = why in (End.SETTLED, End.DRAINED)
         if not drained:
             self._abandon(limits.grace, interrupt)
@@ -115,10 +150,19 @@ class Race:
         return Ending(why=why, drained=drained, seconds=self._changed - self._began, gaps=tuple(self._gaps))
 
     def read(self) -> bool:
-        """Take what the journal has to say since the last look; False if no attempt began or ended."""
+        """Take what the journal has to say since the last look; False if no attempt began or ended.
+
+        A database that is away is no silence: nobody knows what was written.
+        """
         ended, lines_before = self.progress.ended(), self.progress.lines
-        for file, lines in self._tail.read(self._connection):
-            self.progress.feed(file, lines)
+        try:
+            for file, lines in self._tail.read(self._line.get()):
+                self.progress.feed(file, lines)
+        except GONE as error:
+            self._line.broke(error)
+            time.sleep(_TICK)
+            return True
+        self._line.patience.fine()
         if self.progress.ended() != ended:
             self._changed = time.monotonic()
         return self.progress.lines != lines_before
@@ -144,18 +188,47 @@ class Race:
 
     def _over(self, grace: float, *, heard: bool) -> End | None:
         """Say whether the race is over: all settled and acknowledged, or nothing left anywhere for the grace period."""
-        if self.progress.settled() and self._wait_empty(_ACKNOWLEDGING, lambda: False):
-            return End.SETTLED
-        if heard or not self._broker.empty():
+        again = self._missing is not None and bool(self.progress.unfinished().any())
+        if not again and self.progress.settled() and self._wait_empty(_ACKNOWLEDGING, lambda: False):
+            return None if self._calmed() else End.SETTLED
+        if heard or not self._empty() or self._calmed():
             self._idle_since = None
             return None
         self._idle_since = self._idle_since or time.monotonic()
         # What was taken last may be in nobody's books for a moment, and its lines take a while to be shipped.
         if time.monotonic() - self._idle_since < max(grace, _SHIPPING):
             return None
+        if self._again():
+            self._idle_since = None
+            return None
         if not self.progress.lines:
             self._changed = self._idle_since  # nothing is journalled: the race was over when the queue was empty
         return End.DRAINED
+
+    def _calmed(self) -> bool:
+        """Heal what is broken once nothing is left to disturb; True if that was now, so that all is looked at again."""
+        if self._calm:
+            return False
+        self._faults.stop()
+        self._calm = True
+        return True
+
+    def _again(self) -> bool:
+        """Publish what has not ended once more, where that is asked for; False where nothing is missing, or no more."""
+        if self._missing is None or self._rounds >= _ROUNDS or not self.progress.unfinished().any():
+            return False
+        self._rounds += 1
+        return self._publisher.repeat(self._missing(self._rounds)) > 0
+
+    def _empty(self) -> bool:
+        """Ask the broker whether it holds nothing of the run; one that is away may hold something."""
+        try:
+            empty = self._broker.empty()
+        except ServiceError as error:
+            self._patience.failed(error)
+            return False
+        self._patience.fine()
+        return empty
 
     def _broken(self, thread: threading.Thread, fleet: Fleet) -> bool:
         self._gaps += fleet.missing()
@@ -193,7 +266,7 @@ class Race:
 
     def _wait_empty(self, patience: float, stop: Callable[[], bool]) -> bool:
         deadline = time.monotonic() + patience
-        while not self._broker.empty():
+        while not self._empty():
             if time.monotonic() > deadline or stop():
                 return False
             time.sleep(_TICK)

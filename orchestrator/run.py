@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import secrets
 import shutil
 import time
@@ -12,12 +13,15 @@ import msgspec
 
 from orchestrator import ladder, toml
 from orchestrator.errors import OrchestratorError, ServiceError, UsageError
+from orchestrator.faults.plan import parse
 from orchestrator.groups import groups
 from orchestrator.holding import held
+from orchestrator.hosts.faults import known
 from orchestrator.profile import Mode
 from orchestrator.reports import table
 from orchestrator.reports.result import Report, as_json
 from orchestrator.stage import Book, Stage
+from worker.mistakes import Mistake
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,12 +41,29 @@ def run(profile: Profile, config: Config, watch: Watch, interrupt: Interrupt, *,
     """Race every group and report; nothing is left running, whatever happens."""
     mode = ladder.choose(profile.mode, config)
     planned = groups(profile, eager=mode is Mode.EAGER)
+    _check_faults(profile, config, mode)
     name = new_run()
     folder = (config.runs_dir / name).absolute()
     stage = Stage(run=name, profile=profile, config=config, groups=planned, folder=folder, keep=keep)
     _begin(stage)
     with held(folder):
         return _carry_out(mode, stage, watch, interrupt)
+
+
+def _check_faults(profile: Profile, config: Config, mode: Mode) -> None:
+    """Refuse, before anything is started, a fault plan or a mistake that can't be carried out here."""
+    if mode is Mode.EAGER:
+        if profile.faults or profile.mistakes or profile.republish:
+            raise UsageError(
+                "Faults, mistakes and republishing need real workers: race with --mode distributed, or leave them out."
+            )
+        return
+    parse(profile.faults, known(config.wires))
+    for mistake in profile.mistakes:
+        if mistake not in set(Mistake):
+            close = difflib.get_close_matches(mistake, set(Mistake), n=1)
+            hint = f"did you mean {close[0]}?" if close else f"the mistakes are {', '.join(Mistake)}."
+            raise UsageError(f"Unknown mistake {mistake} (mistakes): {hint}")
 
 
 def _carry_out(mode: Mode, stage: Stage, watch: Watch, interrupt: Interrupt) -> Report:
@@ -89,6 +110,7 @@ def _climb(mode: Mode, stage: Stage, book: Book, watch: Watch, interrupt: Interr
         ours = stage.profile.mode is Mode.AUTO and not (stage.config.database_url or stage.config.broker_url)
         if not ours or book.rung:
             raise
+        _check_faults(stage.profile, stage.config, Mode.EAGER)
         book.notes.append(f"Fell to the lowest rung, for embedded services did not start: {error}")
         lower = msgspec.structs.replace(stage, groups=groups(stage.profile, eager=True))
         _race(Mode.EAGER, lower, book, watch, interrupt)

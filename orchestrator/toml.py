@@ -12,8 +12,9 @@ import tomli_w
 from msgspec import inspect
 
 from orchestrator.errors import UsageError
-from orchestrator.profile import Profile, Workers
+from orchestrator.profile import Profile, Settings, Workers
 from worker.contract import Isolation
+from worker.mistakes import Mistake
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,6 +32,10 @@ _HELP: Final[dict[tuple[str, ...], str]] = {
 
 #: Where keys are given on the command line under other names than their own; scenarios are arguments.
 _FLAGS: Final[dict[tuple[str, ...], str]] = {("strategies",): "--strategy", ("scenarios",): "SCENARIO"}
+
+
+#: Mistakes that there is no way to make but with a request.
+_PRODUCERS: Final = (Mistake.PUBLISH_BEFORE_COMMIT, Mistake.PUBLISH_BEFORE_ROLLBACK, Mistake.TRUSTING_TASK)
 
 
 class Key(NamedTuple):
@@ -165,6 +170,17 @@ def checked(profile: Profile) -> Profile:
             f"hosts (--expect-hosts) is {profile.hosts} and above nodes (--expect-nodes), {profile.nodes}:"
             " a host runs at least one node."
         )
+    if profile.republish and not profile.idempotency:
+        raise UsageError(
+            "republish needs idempotency: without the guard, what was only thought to be lost would be applied twice."
+        )
+    misfit = next((each for each in profile.mistakes if each in _PRODUCERS), None)
+    if misfit is not None and "requests" not in profile.scenarios:
+        raise UsageError(
+            f"mistakes has {misfit}, which is made with a request: race the scenario requests, or leave it out."
+        )
+    if profile.workers is Workers.EXTERNAL and profile.worker != Settings():
+        raise UsageError("[worker] reaches spawned workers only: set external ones by their own environment.")
     if profile.workers is Workers.EXTERNAL and not profile.synchronous_commit:
         raise UsageError(
             "synchronous_commit = false reaches spawned workers only: leave it out, or set it in the database itself."

@@ -1,56 +1,9 @@
-"""docker-compose.yml as a test reads it: variables filled in, command lines as lists."""
+"""docker-compose.yml as tests read it: by the reader of `rowrace hosts`."""
 
 from __future__ import annotations
 
-import re
-import shlex
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from orchestrator.hosts.compose import FILE, MissingVariableError, argv, services
 
-import yaml
+__all__ = ["ROOT", "MissingVariableError", "argv", "services"]
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-ROOT = Path(__file__).resolve().parent.parent
-
-#: `$$`, `${NAME}`, `${NAME:-default}`, `${NAME:?message}`: the forms of Compose's interpolation that the file may use.
-_VARIABLE = re.compile(r"\$\$|\$\{(?P<name>\w+)(?::(?P<form>[-?])(?P<text>[^}]*))?\}")
-
-
-class MissingVariableError(Exception):
-    """A `${NAME:?message}` whose variable is unset or empty, where Compose refuses to start."""
-
-
-def services(environ: Mapping[str, str]) -> dict[str, Any]:
-    """The services, every variable filled in from `environ`."""
-    document = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
-    filled: dict[str, Any] = _fill(document["services"], environ)
-    return filled
-
-
-def argv(service: Mapping[str, Any]) -> list[str]:
-    """A service's command line."""
-    command = service["command"]
-    return shlex.split(command) if isinstance(command, str) else list(command)
-
-
-def _fill(value: Any, environ: Mapping[str, str]) -> Any:  # noqa: ANN401 -- YAML is anything
-    if isinstance(value, dict):
-        return {key: _fill(each, environ) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_fill(each, environ) for each in value]
-    if isinstance(value, str):
-        return _VARIABLE.sub(lambda found: _substitute(found, environ), value)
-    return value
-
-
-def _substitute(found: re.Match[str], environ: Mapping[str, str]) -> str:
-    if found[0] == "$$":
-        return "$"
-    value = environ.get(found["name"], "")
-    if value or found["form"] is None:
-        return value
-    if found["form"] == "?":
-        raise MissingVariableError(f"{found['name']}: {found['text']}")
-    return str(found["text"])
+ROOT = FILE.parent

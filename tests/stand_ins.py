@@ -10,19 +10,15 @@ import os
 import secrets
 import socket
 import subprocess
-import sys
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import redis
 
-from orchestrator.services import boot, postgres
-from orchestrator.services.binaries import wheel_postgres, wheel_valkey
-from orchestrator.services.folder import subfolder
-from orchestrator.services.postgres import Postgres
+from orchestrator.hosts import image
+from orchestrator.services import boot
 from orchestrator.services.process import stop
-from orchestrator.services.rights import choose
 from tests import compose_file
 from tests.compose_file import ROOT
 
@@ -34,9 +30,6 @@ if TYPE_CHECKING:
 
 #: Seconds that a service may take to become healthy.
 PATIENCE = 90.0
-
-#: Programs of the image, by the modules that they run.
-_MODULES = {"celery": "celery", "rowrace": "orchestrator", "python": None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +58,7 @@ class Stack:
 
     def command(self, name: str) -> list[str]:
         """A service's command line as it stands, its program from this environment."""
-        return program([self.adapt(word) for word in compose_file.argv(self.declared[name])])
+        return image.program([self.adapt(word) for word in compose_file.argv(self.declared[name])])
 
     def healthy(self, name: str) -> bool:
         """What the service's own health check says."""
@@ -75,7 +68,7 @@ class Stack:
         if kind == "CMD-SHELL":
             words = words[0].replace("$HOSTNAME", env["HOSTNAME"]).split()
         done = subprocess.run(
-            program(words), env=env, cwd=self.folder, capture_output=True, check=False, timeout=PATIENCE
+            image.program(words), env=env, cwd=self.folder, capture_output=True, check=False, timeout=PATIENCE
         )
         return done.returncode == 0
 
@@ -102,12 +95,6 @@ class Stack:
             finally:
                 process.kill()
                 process.wait()
-
-
-def program(argv: list[str]) -> list[str]:
-    """The command line with the image's program found in this environment."""
-    module = _MODULES[argv[0]]
-    return [sys.executable, *(() if module is None else ("-m", module)), *argv[1:]]
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
@@ -154,19 +141,11 @@ def free_port() -> int:
 
 def _postgres(service: dict[str, Any], folder: Path, started: list[Server]) -> tuple[str, int]:
     """The declared command, with the data folder and port that the image would give."""
-    account = choose()
-    server = Postgres(
-        binaries=wheel_postgres(),
-        folder=subfolder(folder, "postgres", account),
-        log=folder / "postgres.log",
-        account=account,
-    )
-    password = postgres.initialise(server)
-    name, *arguments = compose_file.argv(service)
+    server, password = image.database(folder, folder / "postgres.log")
     usual = server.program()
     declared = boot.Program(
         name="postgres",
-        order=lambda port: server.order(name, *arguments, "-D", str(server.data), "-p", str(port)),
+        order=lambda port: image.database_order(server, service, "-p", str(port)),
         ready=usual.ready,
         signals=usual.signals,
         log=server.log,
@@ -177,12 +156,9 @@ def _postgres(service: dict[str, Any], folder: Path, started: list[Server]) -> t
 @contextlib.contextmanager
 def _redis(service: dict[str, Any], folder: Path) -> Iterator[int]:
     """The declared script, with an entrypoint and a `redis-server` that stand in for the image's."""
-    data, bin_, port = folder / "redis", folder / "bin", free_port()
-    data.mkdir()
-    bin_.mkdir()
-    _script(bin_ / "docker-entrypoint.sh", 'exec "$@"')
-    _script(bin_ / "redis-server", f'exec "{wheel_valkey().path}" "$@" --bind 127.0.0.1 --port {port} --dir "{data}"')
-    env = {"PATH": f"{bin_}:{os.environ['PATH']}", **service["environment"]}
+    port = free_port()
+    programs = image.broker(folder, "--bind 127.0.0.1", f"--port {port}")
+    env = {"PATH": f"{programs}:{os.environ['PATH']}", **service["environment"]}
     with (folder / "redis.log").open("ab") as log:
         process = subprocess.Popen(
             compose_file.argv(service), env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log
@@ -194,11 +170,6 @@ def _redis(service: dict[str, Any], folder: Path) -> Iterator[int]:
     finally:
         process.terminate()
         process.wait(30)
-
-
-def _script(path: Path, line: str) -> None:
-    path.write_text(f"#!/bin/sh\n{line}\n")
-    path.chmod(0o755)
 
 
 def _answers(port: int, password: str) -> bool:

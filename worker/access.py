@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from worker import contract
-from worker.contract import Isolation, Reason
-from worker.errors import Conflict, Refused
-from worker.link import Begin
-from worker.statements import LOCK_SESSION, LOCK_TRANSACTION, UNLOCK_SESSION, lock_number
+from worker.contract import Isolation, Reason, Where
+from worker.errors import Conflict, Refused, RolledBack
+from worker.failpoints import Injected
+from worker.link import Answer, Begin
+from worker.mistakes import Mistake
+from worker.statements import LOCK_SESSION, LOCK_TRANSACTION, UNLOCK_SESSION, lock_number, request_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +21,8 @@ if TYPE_CHECKING:
     from sqlalchemy.sql.expression import ClauseElement
 
     from worker.contract import Settings
-    from worker.link import Answer, Link
+    from worker.failpoints import Trap
+    from worker.link import Link
     from worker.runtime import Runtime
     from worker.scenarios.model import Step
     from worker.statements import Statements
@@ -36,11 +40,13 @@ class Row(NamedTuple):
 class Access:
     """One attempt's access to the scenario's rows, over one link."""
 
-    __slots__ = ("_link", "_runtime", "_settings", "_statements", "_token", "_writer", "accesses", "ended_ns")
+    __slots__ = ("_link", "_runtime", "_settings", "_statements", "_token", "_writer", "accesses", "ended_ns", "trap")
 
     def __init__(
         self, link: Link, runtime: Runtime, settings: Settings, words: Statements, token: int, operation: int
     ) -> None:
+        #: The delivery's failpoints, where it has any.
+        self.trap: Trap | None = None
         self._link = link
         self._runtime = runtime
         self._settings = settings
@@ -81,7 +87,14 @@ class Access:
             raise Refused(Reason.MISSING)
         row = Row._make(rows[0])
         self._record("r", key, at, 1, row)
+        if self.trap is not None:
+            self.reach(Where.AFTER_READ)
         return row
+
+    def request(self, number: int) -> None:
+        """Look a request up, in autocommit outside a transaction; one that is not there refuses the operation."""
+        if not self._link.execute(request_of(self._statements.schema), {"request": number}).rows:
+            raise Refused(Reason.NO_REQUEST)
 
     def update(self, key: int, value: Any, *, seen: int | None = None) -> None:  # noqa: ANN401 - a scenario's value
         """Write a row's value; with `seen`, only where the version is still that one, else it is a conflict."""
@@ -91,7 +104,8 @@ class Access:
                 raise Refused(Reason.MISSING)
         else:
             params = {"key": key, "new": value, "seen": seen}
-            if not self._write(self._statements.write_checked, params, (key,)).count:
+            matched = self._write(self._statements.write_checked, params, (key,)).count
+            if not matched and Mistake.UNCHECKED_ROWCOUNT not in self._settings.mistakes:
                 raise Conflict(Reason.VERSION)
 
     def apply(self, step: Step) -> bool:
@@ -115,6 +129,23 @@ class Access:
             # Mixed so that neighbours differ, and neither seed nor token alone decides.
             seeded = random.Random(self._settings.seed * 0x9E3779B97F4A7C15 ^ self._token)  # noqa: S311 - no secret
             self._runtime.pause(seeded.uniform(low, high) / 1000)
+
+    def reach(self, where: Where) -> None:
+        """Let the failpoints of a point strike."""
+        if self.trap is not None:
+            self.trap.reach(where, self._token, self._link)
+
+    def commit(self) -> None:
+        """COMMIT, with the failpoints around it."""
+        if self.trap is None:
+            self._link.commit()
+        else:
+            self.reach(Where.BEFORE_COMMIT)
+            self._link.commit(partial(self.reach, Where.IN_COMMIT))
+
+    def swallows(self) -> bool:
+        """Tell whether a transaction's errors are caught and lost."""
+        return Mistake.SWALLOWED_ERROR in self._settings.mistakes
 
     def mark(self) -> None:
         """Note that the transaction's last answer has come."""
@@ -142,6 +173,10 @@ class Access:
         try:
             answer = self._link.execute(statement, params)
             matched = answer.count
+        except Exception:
+            if not self.swallows():
+                raise
+            answer = Answer((), len(keys))
         finally:
             for key in keys:
                 self._record("w", key, at, min(matched, 1))
@@ -151,7 +186,8 @@ class Access:
         if not self._settings.recording:
             return
         seq, version, writer = (None, None, None) if row is None else (row.seq, row.version, row.writer)
-        at = max(at, self._link.sent_ns)
+        if sent := self._link.sent_ns:
+            at = max(at, sent)
         relation = self._statements.scenario.relation
         self.accesses.append(contract.Access(mode, relation, str(key), seq, version, writer, at, rows))
 
@@ -172,7 +208,13 @@ class _Transaction:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if kind is None:
             try:
-                self._link.commit()
+                self._access.commit()
+            except RolledBack:
+                if not self._access.swallows():
+                    raise
+            except Injected:  # before COMMIT was sent
+                self._link.rollback()
+                raise
             finally:
                 self._access.mark()
         else:

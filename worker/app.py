@@ -34,8 +34,10 @@ def create(settings: Config) -> Celery:
         task_serializer="json",
         accept_content=["json"],
         # A killed worker's messages come again; the guard makes that harmless.
-        task_acks_late=True,
-        task_reject_on_worker_lost=True,
+        task_acks_late=settings.acks_late,
+        task_reject_on_worker_lost=settings.reject_on_worker_lost,
+        # A cap needs a count, which only a message published again carries.
+        task_retry_on_worker_lost=settings.max_deliveries > 0,
         worker_prefetch_multiplier=settings.prefetch,
         # A body that is committing must not be killed because the broker went away.
         worker_cancel_long_running_tasks_on_connection_loss=False,
@@ -50,11 +52,20 @@ def _transport(settings: Config) -> dict[str, Any]:
     """Write kombu's options for Redis and its kin; other transports know none of them."""
     if not (settings.broker_url or "").startswith(("redis", "valkey")):
         return {}
-    return {
+    own = {
         "unacked_key": settings.unacked,
         "unacked_index_key": f"{settings.unacked}_index",
         "unacked_mutex_key": f"{settings.unacked}_mutex",
         "visibility_timeout": settings.visibility_timeout,
+        # Tells these workers' connections apart from everybody else's.
+        "client_name": settings.unacked,
+    }
+    return {**own, **_recovery()} if settings.recovery else own
+
+
+def _recovery() -> dict[str, Any]:
+    """Write what notices cut connections and timed-out messages within seconds."""
+    return {
         # Kombu's defaults look for timed-out messages every 100 s only.
         "unacked_restore_interval": 1,
         "unacked_restore_throttle": 1,
@@ -94,8 +105,11 @@ def _refuse(sentence: str) -> NoReturn:
 @worker_init.connect
 def _identify(sender: Any, **_: Any) -> None:  # noqa: ANN401 - Celery's WorkController
     """Name the node before its pool forks, so that every process knows it."""
+    settings = config.read()
     pool = sender.pool_cls.__module__.rpartition(".")[2]
-    runtime.identify(Identity(config.read().node or sender.hostname, _POOLS.get(pool, pool)))
+    runtime.identify(Identity(settings.node or sender.hostname, _POOLS.get(pool, pool)))
+    if settings.engine_before_fork:
+        runtime.open_before_fork(settings)
 
 
 @worker_ready.connect

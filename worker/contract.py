@@ -72,6 +72,8 @@ class Reason(StrEnum):
     DUPLICATE = "duplicate"  #: the guard refused a second application
     LOST_CONNECTION = "lost-connection"  #: fail before COMMIT was sent, info after
     ERROR = "error"  #: any other exception; the transaction was rolled back
+    NO_REQUEST = "no-request"  #: the request that it should fulfil is not there
+    POISON = "poison"  #: its message took down as many workers as it may; given up without another try
 
 
 #: Reasons that count as conflicts: these aborts, over all attempts, are the conflict rate.
@@ -91,6 +93,39 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     via: Via = Via.INLINE
 
 
+class Where(StrEnum):
+    """A point within an attempt at which a failpoint can strike."""
+
+    AFTER_READ = "after-read"  #: a row was read, nothing more of the attempt has happened
+    BEFORE_COMMIT = "before-commit"  #: everything is written, COMMIT is not sent
+    IN_COMMIT = "in-commit"  #: COMMIT is sent, its answer is not read
+    AFTER_COMMIT = "after-commit"  #: COMMIT is answered, the end is not in the journal
+    BEFORE_ACK = "before-ack"  #: the end is in the journal, the message is not acknowledged
+    WHILE_LOGGING = "while-logging"  #: half of the end's line is in the journal
+
+
+class Action(StrEnum):
+    """What a failpoint does where it strikes."""
+
+    KILL = "kill"  #: SIGKILL to its own process
+    STOP = "stop"  #: SIGSTOP to its own process, until something continues or kills it
+    RAISE = "raise"  #: an exception that no body expects
+    DISCONNECT = "disconnect"  #: the database connection's socket is shut down, both ways
+    DELAY = "delay"  #: nothing happens for a while
+
+
+class Failpoint(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A failure inside the worker, at a named point: of these operations, or of as many as the probability says."""
+
+    where: Where
+    action: Action
+    operations: tuple[int, ...] = ()
+    probability: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
+    #: Strike operations that were delivered before, too.
+    always: bool = False
+    delay_ms: Annotated[float, msgspec.Meta(ge=0, le=3_600_000)] = 0.0
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What every message of a group carries, so that one fleet serves any run; never a credential."""
 
@@ -107,8 +142,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     lock_timeout_ms: int
     #: False in benchmarks only: no journal, no accesses (the schema then has no triggers either).
     recording: bool
-    #: Seeds think times and retry pauses, with the attempt's token.
+    #: Seeds think times, retry pauses and failpoints' probabilities, with the attempt's token.
     seed: int
+    #: They strike where `recording` is on, in real worker processes.
+    failpoints: tuple[Failpoint, ...] = ()
+    #: Names of `worker.mistakes.Mistake`: deviations that people write, to be found by the checks.
+    mistakes: tuple[str, ...] = ()
 
 
 #: A group's schema, on Postgres; nothing outside such a schema is ever touched.
@@ -130,6 +169,8 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     settings: Settings
     operations: list[Operation]
+    #: Number of the first attempt that is made of them, where Celery brings a conflict's operation again.
+    attempt: Annotated[int, msgspec.Meta(ge=1)] = 1
 
 
 # ---- journal lines: one JSON array a line, the tag first -------------------------------------------------
@@ -200,4 +241,16 @@ class EndLine(msgspec.Struct, frozen=True, array_like=True, tag="end"):
     detail: str | None = None
 
 
-Line = ProcessLine | ClockLine | StartLine | EndLine
+class FaultLine(msgspec.Struct, frozen=True, array_like=True, tag="fault"):
+    """Written before a failpoint strikes."""
+
+    #: The failpoint, "where:action".
+    name: str
+    #: The attempt it strikes.
+    token: int
+    mono_ns: int
+    #: What is about to happen.
+    detail: str
+
+
+Line = ProcessLine | ClockLine | StartLine | EndLine | FaultLine

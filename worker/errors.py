@@ -32,6 +32,14 @@ class Duplicate(RowraceError):
     """The guard found the operation applied already; this transaction was rolled back whole."""
 
 
+class RolledBack(RowraceError):
+    """COMMIT was answered with ROLLBACK: a statement had failed, and its error was swallowed."""
+
+
+class PoolTimeout(RowraceError):
+    """No connection of the pool became free in time."""
+
+
 class LostConnection(RowraceError):
     """The connection broke; `in_commit` says whether COMMIT had been sent (then the outcome is unknown)."""
 

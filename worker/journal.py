@@ -44,6 +44,12 @@ class FileJournal:
             raise OSError(errno.ENOSPC, "a journal's line was written in part only", self.path)
         self._torn = b""
 
+    def tear(self, line: Line) -> None:
+        """Append half of a line in one system call, as a full disk or a crash would leave it; the next starts anew."""
+        whole = self._torn + self._encoder.encode(line)
+        os.write(self._file, whole[: len(whole) // 2])
+        self._torn = b"\n"
+
     def __del__(self) -> None:
         # Closed with the last reference, so that no thread writes to a number that has become another file's.
         os.close(self._file)

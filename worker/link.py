@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sqlalchemy.sql.expression import ClauseElement
 
@@ -49,11 +49,17 @@ class Link(Protocol):
     def execute(self, statement: ClauseElement, params: Mapping[str, Any]) -> Answer:
         """Run a Core statement, compiled once; inside the open transaction, else in autocommit."""
 
-    def commit(self) -> None:
-        """COMMIT; raises Conflict, or LostConnection(in_commit=True) where no answer came."""
+    def commit(self, sent: Callable[[], None] | None = None) -> None:
+        """COMMIT; raises Conflict, or LostConnection(in_commit=True) where no answer came.
+
+        `sent` is called when COMMIT has left for the server and its answer is not read.
+        """
 
     def rollback(self) -> None:
         """ROLLBACK; never raises."""
+
+    def disconnect(self) -> None:
+        """Shut the connection's socket down, both ways; whatever uses it next finds it broken."""
 
     def close(self) -> None:
         """Give the connection back to its pool, clean: no transaction, no session lock."""

@@ -7,6 +7,9 @@ its cursors spend more time on a text's three results than the whole round trip 
 
 from __future__ import annotations
 
+import contextlib
+import os
+import socket
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -19,12 +22,12 @@ from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus, TransactionStatus
 
 from worker.contract import DUPLICATE, WRITER_SETTING, Reason
-from worker.errors import Conflict, Duplicate, LostConnection
+from worker.errors import Conflict, Duplicate, LostConnection, PoolTimeout, RolledBack
 from worker.link import Answer
 from worker.statements import compiled
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from psycopg.pq.abc import PGresult
     from sqlalchemy.engine import Dialect, Engine
@@ -59,20 +62,25 @@ _BACKEND: Final = """
 """
 
 
-def connect(url: str, name: str, options: str = _OPTIONS) -> psycopg.Connection[Any]:
-    """Open a connection in autocommit mode; `url` is a libpq URI, or SQLAlchemy's form of it."""
+def connect(url: str, name: str, options: str = _OPTIONS, *, recovery: bool = True) -> psycopg.Connection[Any]:
+    """Open a connection in autocommit mode; `url` is a libpq URI, or SQLAlchemy's form of it.
+
+    Without `recovery` libpq's own defaults hold, which notice a cut connection after hours.
+    """
     given = conninfo_to_dict(url.replace("postgresql+psycopg://", "postgresql://", 1))
-    arguments: dict[str, Any] = {**_DEFAULTS, "application_name": name, **given}
+    arguments: dict[str, Any] = {**(_DEFAULTS if recovery else {}), "application_name": name, **given}
     arguments["options"] = f"{given.get('options') or ''} {options}".strip()
     return psycopg.connect(**arguments, autocommit=True)
 
 
-def engine(url: str, name: str) -> Engine:
-    """Build the pool: as many connections as slots ask for, none reset, none checked beforehand."""
+def engine(url: str, name: str, *, size: int = 0, timeout: float = 30.0, recovery: bool = True) -> Engine:
+    """Build the pool: `size` connections at most, 0 as many as slots ask for; none reset, none checked beforehand."""
     return sa.create_engine(
         "postgresql+psycopg://",
-        creator=lambda: connect(url, name),
-        pool_size=0,
+        creator=lambda: connect(url, name, recovery=recovery),
+        pool_size=size,
+        max_overflow=0,  # without a size the pool has no bound to exceed
+        pool_timeout=timeout,
         pool_reset_on_return=None,
         use_native_hstore=False,
     )
@@ -90,10 +98,13 @@ class _Session:
         self._writer = psycopg.ClientCursor(connection)
         self._loader = Transformer(connection)
 
-    def send(self, text: str) -> PGresult:
-        """Send a text of one or more statements, and give the last one's result."""
+    def send(self, text: str, sent: Callable[[], None] | None = None) -> PGresult:
+        """Send a text of one or more statements, and give the last one's result; `sent` is called in between."""
         pgconn = self.connection.pgconn
         pgconn.send_query(text.encode())
+        if sent is not None:
+            self.connection.wait(generators.send(pgconn))  # nothing of it is left in libpq's buffer
+            sent()
         results: list[PGresult] = self.connection.wait(generators.execute(pgconn))
         result = results[-1]
         if result.status == ExecStatus.FATAL_ERROR:  # the server skips what follows an error
@@ -159,13 +170,13 @@ class PostgresLink:
         self._held += form.holds
         return answer
 
-    def commit(self) -> None:
+    def commit(self, sent: Callable[[], None] | None = None) -> None:
         """COMMIT; nothing is sent where no statement was, and a ROLLBACK for an answer is an error."""
         if self._begin is not None:
             self._begin = None
             return
         try:
-            result = self._session.send("COMMIT")
+            result = self._session.send("COMMIT", sent)
         except psycopg.Error as error:
             self._raise(error, in_commit=True)
         except Exception as error:
@@ -173,7 +184,7 @@ class PostgresLink:
             raise LostConnection(in_commit=True) from error
         if result.command_status != b"COMMIT":
             # A body swallowed a statement's error: the server then ends the transaction and reports no error.
-            raise psycopg.errors.InFailedSqlTransaction("COMMIT was answered with ROLLBACK")
+            raise RolledBack("COMMIT was answered with ROLLBACK")
 
     def rollback(self) -> None:
         """ROLLBACK where a transaction is open; a connection that can't is thrown away when it is closed."""
@@ -183,6 +194,16 @@ class PostgresLink:
                 self._session.send("ROLLBACK")
             except psycopg.Error:
                 return  # `close` sees that the connection isn't idle
+
+    def disconnect(self) -> None:
+        """Shut the socket down, and leave an ended one in its place: not even an answer that has come can be read."""
+        number = self._session.connection.pgconn.socket
+        with socket.socket(fileno=os.dup(number)) as ours, contextlib.suppress(OSError):  # the server was quicker
+            ours.shutdown(socket.SHUT_RDWR)
+        near, far = socket.socketpair()
+        far.close()
+        os.dup2(near.fileno(), number, inheritable=False)
+        near.close()
 
     def close(self) -> None:
         """Give the connection back, or throw it away where its session isn't clean."""
@@ -227,6 +248,8 @@ def _check_out(pool: Engine) -> PoolProxiedConnection:
         pooled = pool.raw_connection()
     except (psycopg.Error, sa.exc.DBAPIError) as error:
         raise LostConnection(in_commit=False) from error
+    except sa.exc.TimeoutError as error:
+        raise PoolTimeout("no connection of the pool became free in time") from error
     try:
         if "rowrace" not in pooled.info:
             pooled.info["rowrace"] = _Session(pooled.driver_connection)  # type: ignore[arg-type]  # psycopg's, by URL

@@ -69,7 +69,7 @@ class Identity(NamedTuple):
 class ProcessRuntime:
     """The runtime of an ordinary worker process."""
 
-    def __init__(self, settings: Config, identity: Identity) -> None:
+    def __init__(self, settings: Config, identity: Identity, engine: Engine | None = None) -> None:
         self._settings = settings
         self._identity = identity
         self.process = secrets.randbits(31) or 1
@@ -77,7 +77,8 @@ class ProcessRuntime:
         self._slots = itertools.count()
         self._local = threading.local()
         self._lock = threading.Lock()
-        self._engine: Engine | None = None
+        self._engine = engine
+        self._skew = _Skew.of(settings)
         self._journals: dict[str, FileJournal] = {}
         self._measured: dict[str, int] = {}
 
@@ -134,8 +135,9 @@ class ProcessRuntime:
         return number
 
     def now(self) -> int:
-        """Read CLOCK_MONOTONIC."""
-        return time.monotonic_ns()
+        """Read CLOCK_MONOTONIC, as far off as this worker's clock is."""
+        at = time.monotonic_ns()
+        return at if self._skew is None else self._skew.read(at)
 
     def pause(self, seconds: float) -> None:
         """Sleep."""
@@ -152,10 +154,7 @@ class ProcessRuntime:
     def _pool(self) -> Engine:
         with self._lock:
             if self._engine is None:
-                url = self._settings.database_url
-                if url is None:
-                    raise config.ConfigError("Set ROWRACE_DATABASE_URL to the database that the runs use.")
-                self._engine = postgres.engine(url, f"rowrace {self._identity.node}")
+                self._engine = _engine(self._settings, self._identity.node)
             return self._engine
 
     def _open(self, schema: str) -> Journal:
@@ -171,11 +170,44 @@ class ProcessRuntime:
         return ProcessLine(self.process, node, config.host(), os.getpid(), pool)
 
 
+class _Skew(NamedTuple):
+    """A clock that is off: by a constant, and by a share of the time since the process began."""
+
+    ahead_ns: int
+    drift_ppm: float
+    since_ns: int
+
+    @classmethod
+    def of(cls, settings: Config) -> _Skew | None:
+        """Give the settings' skew; None: the clock is right."""
+        if not settings.clock_skew_ms and not settings.clock_drift_ppm:
+            return None
+        return cls(round(settings.clock_skew_ms * 1_000_000), settings.clock_drift_ppm, time.monotonic_ns())
+
+    def read(self, at: int) -> int:
+        """Say what this clock shows when the right one shows `at`."""
+        return at + self.ahead_ns + int((at - self.since_ns) * self.drift_ppm / 1_000_000)
+
+
+def _engine(settings: Config, node: str) -> Engine:
+    if settings.database_url is None:
+        raise config.ConfigError("Set ROWRACE_DATABASE_URL to the database that the runs use.")
+    return postgres.engine(
+        settings.database_url,
+        f"rowrace {node}",
+        size=settings.pool_size,
+        timeout=settings.pool_timeout,
+        recovery=settings.recovery,
+    )
+
+
 #: Inherited entries stay, unused: an engine that a parent's fork left behind must be neither used nor closed.
 _runtimes: dict[int, ProcessRuntime] = {}
 _creating = threading.Lock()
 _installed: Runtime | None = None
 _identity: Identity | None = None
+#: The mistake of `ROWRACE_ENGINE_BEFORE_FORK`: an engine that every process of this node uses.
+_shared: Engine | None = None
 
 
 def current() -> Runtime:
@@ -194,6 +226,16 @@ def identify(identity: Identity) -> None:
     """Set who this node is, in its main process."""
     global _identity  # noqa: PLW0603 - what a node is called is a fact of the process
     _identity = identity
+
+
+def open_before_fork(settings: Config) -> None:
+    """Open a connection in the main process and leave it to the children, as a query at import time would."""
+    global _shared  # noqa: PLW0603 - that it is one for all is the point
+    _shared = _engine(settings, node())
+    try:
+        postgres.PostgresLink(_shared).close()
+    except LostConnection:
+        return  # nothing to share; each child opens its own
 
 
 def node() -> str:
@@ -216,4 +258,4 @@ def _create() -> ProcessRuntime:
     with _creating:
         settings = config.read()
         who = _identity or Identity(settings.node or config.host(), "none")  # none: in no worker
-        return _runtimes.setdefault(os.getpid(), ProcessRuntime(settings, who))
+        return _runtimes.setdefault(os.getpid(), ProcessRuntime(settings, who, _shared))

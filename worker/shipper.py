@@ -195,8 +195,8 @@ _running: ShipperThread | None = None
 def start(settings: Config, node: str) -> None:
     """Start this node's shipper."""
     global _running  # noqa: PLW0603 - a node has one
-    url = settings.database_url or ""
-    _running = ShipperThread(Shipper(settings.journal_dir, lambda: _own(url, node), node))
+    url, recovery = settings.database_url or "", settings.recovery
+    _running = ShipperThread(Shipper(settings.journal_dir, lambda: _own(url, node, recovery=recovery), node))
     _running.start()
     atexit.register(stop)  # a cold shutdown tells nobody
 
@@ -218,9 +218,9 @@ def ship_all(folder: Path, connection_factory: Connect) -> int:
         shipper.close()
 
 
-def _own(url: str, node: str) -> psycopg.Connection[Any]:
+def _own(url: str, node: str, *, recovery: bool = True) -> psycopg.Connection[Any]:
     # Should the server forget the last chunks in a crash, the connection breaks, and the files still have them.
-    return connect(url, f"rowrace {node} shipper", "-c synchronous_commit=off")
+    return connect(url, f"rowrace {node} shipper", "-c synchronous_commit=off", recovery=recovery)
 
 
 def main(arguments: list[str]) -> int:

@@ -124,8 +124,10 @@ class SqliteLink:
         values = {**params, **{name: convert(params[name]) for name, convert in form.binds}}
         return _answer(self._run(form.sql, values), form)
 
-    def commit(self) -> None:
-        """COMMIT, after a switch point."""
+    def commit(self, sent: Callable[[], None] | None = None) -> None:
+        """COMMIT, after a switch point; there is no moment between sending it and its answer."""
+        if sent is not None:
+            raise NotImplementedError("SQLite answers COMMIT at once.")
         self._hooks.switch("commit", "COMMIT")
         if self._connection.in_transaction:
             self._run("COMMIT", {})
@@ -137,6 +139,10 @@ class SqliteLink:
             self._hooks.switch("rollback", "ROLLBACK")
         finally:
             self._reset()
+
+    def disconnect(self) -> None:
+        """Refuse: a file has no socket."""
+        raise NotImplementedError("SQLite has no connection to lose.")
 
     def close(self) -> None:
         """Leave the connection clean: no transaction."""

@@ -63,6 +63,21 @@ def statements(scenario: str, schema: str | None, dialect: str) -> Statements:
     )
 
 
+@lru_cache(maxsize=256)
+def effects_of(schema: str) -> ClauseElement:
+    """Select the effects of one `operation`."""
+    effects = sa.table("effects", sa.column("operation", sa.BigInteger()), schema=schema)
+    wanted = sa.bindparam("operation", type_=sa.BigInteger())
+    return sa.select(effects.c.operation).where(effects.c.operation == wanted)
+
+
+@lru_cache(maxsize=256)
+def request_of(schema: str | None) -> ClauseElement:
+    """Select the request `request`, if it is there."""
+    requests = sa.table("requests", sa.column("id", sa.BigInteger()), schema=schema)
+    return sa.select(requests.c.id).where(requests.c.id == sa.bindparam("request", type_=sa.BigInteger()))
+
+
 _LOCK = sa.bindparam("lock", type_=sa.BigInteger())
 
 #: Advisory lock `lock` until the transaction ends.

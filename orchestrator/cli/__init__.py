@@ -21,6 +21,8 @@ _COMMANDS: Final = {
     "verify": ("verify", "Judge a run's folder again, or another system's history."),
     "plan": ("show", "Print the digest of a profile's plan, or its operations."),
     "profile": ("show", "Print the profile that file and flags give, as TOML."),
+    "gallery": ("gallery", "Provoke the failures that Celery teams meet, and prevent each."),
+    "hosts": ("hosts", "Race across hosts laid out on this machine (root, Linux)."),
     "services": ("services", "Keep embedded services up between runs."),
     "flower": ("services", "Start Flower, with authentication, against the broker."),
     "clean": ("clean", "Remove what ended and abandoned runs left."),

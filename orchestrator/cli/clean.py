@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 def clean(
     *, database_url: str | None, broker_url: str | None, runs_dir: Path | None, folders: bool, dry_run: bool
 ) -> None:
-    """Remove schemas and queues of runs that ended or were abandoned; living runs are left alone."""
+    """Remove schemas, queues and data of runs that ended, were abandoned or wait for `rowrace resume`.
+
+    Living runs are left alone.
+    """
     from orchestrator import clean as cleaning  # noqa: PLC0415 - heavy
     from orchestrator.services import kept  # noqa: PLC0415 - only where it is needed
 
@@ -38,9 +41,9 @@ def clean(
         raise UsageError("Cleaning needs both the database's and the broker's URL.")
     else:
         # Embedded services take schemas and queues with them when they end.
-        found = cleaning.folders_only(config.runs_dir) if folders else cleaning.Leavings()
+        found = cleaning.find_here(config.runs_dir, folders=folders)
         if not dry_run:
-            cleaning.remove_folders(found)
+            cleaning.remove_here(found)
     _tell(found, dry_run=dry_run)
 
 
@@ -50,7 +53,11 @@ def _tell(found: Leavings, *, dry_run: bool) -> None:
         click.echo(f"{verb} schema {schema}")
     for run in found.queues:
         click.echo(f"{verb} queue rowrace.{run}")
+    for folder in found.data:
+        click.echo(f"{verb} data {folder}")
+    for folder in found.waiting:
+        click.echo(f"{verb} what run {folder.name} would be resumed with")
     for folder in found.folders:
         click.echo(f"{verb} folder {folder}")
-    if not (found.schemas or found.queues or found.folders):
+    if found == type(found)():
         click.echo("Nothing to remove.")

@@ -35,7 +35,7 @@ def run(
     junit: Path | None,
     **flags: Any,  # noqa: ANN401 - a flag per key of the profile, checked by `profile_of`
 ) -> int:
-    """Race SCENARIO... (credits, config) and judge what survived; see `rowrace --help` for exit codes."""
+    """Race SCENARIO... (credits, config, requests) and judge what survived; see `rowrace --help` for exit codes."""
     profile = profile_of(scenarios, file, flags)
     config = configured(database_url, broker_url, runs_dir)
     if junit is not None:

@@ -9,7 +9,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from orchestrator.history.model import TABLES, History, Meta
+from orchestrator.history.model import LATER, TABLES, History, Meta
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,6 +39,7 @@ def fitted(table: str, data: pa.Table | pa.RecordBatch | Sequence[Mapping[str, A
         data = pa.Table.from_batches([data])
     if not isinstance(data, pa.Table):
         data = pa.Table.from_pylist([dict(row) for row in data], schema=schema)
+    data = _with_later(table, data)
     if data.column_names != schema.names:
         raise ValueError(f"has the columns {', '.join(data.column_names)}, not {', '.join(schema.names)}")
     for field in schema:
@@ -48,6 +49,19 @@ def fitted(table: str, data: pa.Table | pa.RecordBatch | Sequence[Mapping[str, A
         return data.cast(schema)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise ValueError(f"has another schema than expected ({_first_line(error)})") from error
+
+
+def _with_later(table: str, data: pa.Table) -> pa.Table:
+    """Add the columns that older writers don't know, each with what they would have said."""
+    schema = TABLES[table]
+    for name, default in LATER.get(table, {}).items():
+        field = schema.field(name)
+        if name not in data.column_names and data.column_names == schema.names[: len(data.column_names)]:
+            data = data.append_column(field, pa.array([default] * data.num_rows, type=field.type))
+        elif name in data.column_names and default is not None and data.column(name).null_count:
+            place = data.column_names.index(name)
+            data = data.set_column(place, field, data.column(name).fill_null(default))
+    return data
 
 
 class Writer:

@@ -20,6 +20,8 @@ OPERATIONS: Final = pa.schema(
         pa.field("kind", _text, nullable=False),
         pa.field("params", pa.string(), nullable=False),  # JSON object
         pa.field("confirmed", pa.bool_(), nullable=False),  # the broker confirmed its publication
+        pa.field("requested", pa.bool_()),  # its request row is committed; null: it needs none
+        pa.field("republished", pa.int32(), nullable=False),  # how often it was published again, thought to be lost
     ]
 )
 
@@ -127,6 +129,9 @@ TABLES: Final = {
     "faults": FAULTS,
 }
 
+#: Columns that histories written before they were thought of lack, with what those would have said.
+LATER: Final[dict[str, dict[str, Any]]] = {"operations": {"requested": None, "republished": 0}}
+
 
 class Meta(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked of the group, and how its gathering ended."""
@@ -155,6 +160,14 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True):
     min_overlaps: int = 10
     #: Share of the operations that business rules allow, that must be ok.
     min_done: float = 0.5
+    #: Bounds of the check `progress`: seconds from an operation's first attempt to its settling, and attempts that
+    #: it may need; None asks for none.
+    max_settle_s: float | None = None
+    max_attempts: int | None = None
+    #: The fault plan's entries, as given.
+    faults: tuple[str, ...] = ()
+    #: What had not ended once nothing was queued was published again.
+    republish: bool = False
     #: Wall time from first publication to the last settling, seconds.
     seconds: float = 0.0
     #: First publication per operation is not recorded; this is the run's begin on the database clock, microseconds.

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from orchestrator.verifier.clocks import UNBOUNDED, one_clock, to_database
+from orchestrator.reports.recovery import Recovery, recovery  # noqa: TC001  # msgspec reads annotations at run time
+from orchestrator.verifier.arrays import at
+from orchestrator.verifier.clocks import UNBOUNDED
 from orchestrator.verifier.columns import CONFLICTS, REFUSALS
 from orchestrator.verifier.facts import Facts
 from orchestrator.verifier.settling import FAIL, INFO, LOST, OK, UNPUBLISHED
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from orchestrator.history.model import History
-    from orchestrator.verifier.arrays import Ints
     from orchestrator.verifier.verdict import Verdict
 
 
@@ -53,6 +54,11 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     #: Settled operations a second, from first publication to last settling.
     operations_per_s: float | None
     verdict: Value
+    #: The fault plan's entries, and what recovering from each fault that struck took.
+    faults: tuple[str, ...] = ()
+    recovery: tuple[Recovery, ...] = ()
+    #: Operations that were published again, since they were thought to be lost.
+    republished: int = 0
 
 
 def figures(history: History, verdict: Verdict) -> Figures:
@@ -89,39 +95,18 @@ def figures_of(facts: Facts, verdict: Verdict) -> Figures:
         max_ms=longest,
         operations_per_s=done / meta.seconds if meta.seconds > 0 else None,
         verdict=verdict.value,
+        faults=meta.faults,
+        recovery=recovery(columns),
+        republished=int(np.count_nonzero(columns.operations.republished)),
     )
 
 
 def latencies_ms(facts: Facts) -> npt.NDArray[np.float64]:
     """Of each settled operation whose ends are known: first attempt's start to settling, milliseconds."""
-    attempts = facts.columns.attempts
-    settling = facts.settled.by
-    operations = np.flatnonzero(settling >= 0)
-    operations = operations[attempts.end[settling[operations]] >= 0]
-    last = settling[operations]
-    first = _first_attempts(facts)[operations]
-    start, end = attempts.start[first], attempts.end[last]
-    if not one_clock(facts.columns):
-        # Within one process the local clock is exact; between two, both ends go to the database clock.
-        across = np.flatnonzero(attempts.process[first] != attempts.process[last])
-        start[across], unsure = to_database(facts.columns, attempts.process[first][across], start[across])
-        end[across], also = to_database(facts.columns, attempts.process[last][across], end[across])
-        known = np.ones(len(start), dtype=np.bool_)
-        known[across] = (unsure < UNBOUNDED) & (also < UNBOUNDED)
-        start, end = start[known], end[known]
-    latencies: npt.NDArray[np.float64] = np.maximum(end - start, 0) / 1e6
+    took = facts.durations
+    ended = at(facts.columns.attempts.end, facts.settled.by[took.operation]) >= 0
+    latencies: npt.NDArray[np.float64] = took.length[ended & (took.error < UNBOUNDED)] / 1e6
     return latencies
-
-
-def _first_attempts(facts: Facts) -> Ints:
-    """Each operation's attempt that started first, by the database clock where several processes tried."""
-    columns, attempts = facts.columns, facts.columns.attempts
-    start = attempts.start if one_clock(columns) else to_database(columns, attempts.process, attempts.start)[0]
-    planned = np.flatnonzero(attempts.operation >= 0)
-    latest_first = planned[np.argsort(-start[planned], kind="stable")]
-    result = np.full(len(columns.operations.number), -1, dtype=np.int64)
-    result[attempts.operation[latest_first]] = latest_first  # of several, the last stays
-    return result
 
 
 def _percentiles(values: npt.NDArray[np.float64]) -> tuple[float | None, float | None, float | None, float | None]:

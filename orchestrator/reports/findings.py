@@ -26,6 +26,7 @@ _COUNTS: Final = (
     *("lost_updates", "overlaps"),
 )
 _TIMES: Final = ("p50_ms", "p95_ms", "p99_ms", "max_ms", "operations_per_s")
+_FAULTS: Final = ("faults", "recovery", "republished")
 _BLANK: Final[dict[str, Any]] = {**dict.fromkeys(_COUNTS, 0), **dict.fromkeys(_TIMES)}
 
 
@@ -59,7 +60,7 @@ def _looked_at(load: Callable[[], History], level: str | None) -> tuple[Verdict,
         counted = figures_of(facts, verdict)
     except Exception:  # noqa: BLE001 - the check that met the same is UNKNOWN in the verdict
         return verdict, {**_BLANK, "operations": facts.columns.meta.planned}
-    return verdict, {name: getattr(counted, name) for name in (*_COUNTS, *_TIMES)}
+    return verdict, {name: getattr(counted, name) for name in (*_COUNTS, *_TIMES, *_FAULTS)}
 
 
 def _gated(row: Row, gates: Gates) -> Row:

@@ -14,7 +14,7 @@ from orchestrator.verifier.verdict import Value
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from orchestrator.verifier.verdict import Verdict
+    from orchestrator.verifier.verdict import Check, Verdict
 
 
 class Exit(IntEnum):
@@ -133,13 +133,28 @@ def as_json(report: Report) -> dict[str, Any]:
 
 
 def _row(finding: Finding) -> dict[str, Any]:
-    row: dict[str, Any] = msgspec.to_builtins(finding.row)
+    row: dict[str, Any] = _plain(finding.row)
     witness = first_witness(finding.verdict)
     return {
         **row,
-        "gates": list(finding.row.gates),
         "remark": finding.row.remark,
         "witness": witness.sentence if witness else None,
         "isolation_kept": finding.verdict.isolation.value.value,
         "not_checked": list(finding.verdict.not_checked),
+        "checks": [_check(check) for check in finding.verdict.checks],
     }
+
+
+def _check(check: Check) -> dict[str, Any]:
+    """Give a check's finding with every operation that it names, for witnesses show the first ten only."""
+    return {
+        "name": check.name,
+        "verdict": check.value.value,
+        "summary": check.summary,
+        "found": check.found,
+        "named": _plain(check.named),
+    }
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - what JSON can hold
+    return msgspec.json.decode(msgspec.json.encode(value))

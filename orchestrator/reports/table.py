@@ -10,6 +10,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.reports import recovery
 from orchestrator.reports.asked import asked_for, counted
 from orchestrator.reports.result import Exit
 from orchestrator.reports.together import survivors
@@ -106,6 +107,7 @@ def words(report: Report, width: int = _READABLE) -> Iterator[str]:
     """Say what the table can't: witnesses, open questions, the isolation kept, the rung, and how to run it again."""
     for finding in report.findings:
         yield from _finding(finding, width)
+        yield from recovery.lines(finding.row)
     if report.interrupted:
         yield f"Interrupted: {len(report.findings)} of {report.asked} groups are judged, on what was gathered of them."
     if report.findings:

@@ -41,7 +41,7 @@ def create(
     table = model.table(name)
     with connection.transaction():
         connection.execute(_text(f"CREATE SCHEMA {name}"))
-        for each in (table, *_records(name)):
+        for each in (table, *_records(name), *([_requests(name)] if model.request else [])):
             connection.execute(_text(str(CreateTable(each).compile(dialect=_DIALECT))))
         # Whoever follows the journal looks for files that it doesn't know yet.
         connection.execute(_text(f"CREATE INDEX ON {name}.journal (file) WHERE pos = 0"))
@@ -118,6 +118,13 @@ def _records(schema: str) -> Iterator[sa.Table]:
     )
     yield sa.Table("applied", metadata, _key("operation", big), _column("txid", big))
     yield sa.Table("journal", metadata, _key("file", text), _key("pos", big), _column("chunk", text))
+
+
+def _requests(schema: str) -> sa.Table:
+    """Describe what a producer asks for: a row that must be committed before its operation is done."""
+    big, time = sa.BigInteger, sa.TIMESTAMP(timezone=True)
+    columns = (_key("id", big), _column("operation", big), _column("asked", time))
+    return sa.Table("requests", sa.MetaData(schema=schema), *columns)
 
 
 def _column(name: str, type_: Any) -> sa.Column[Any]:  # noqa: ANN401 - any SQL type

@@ -21,6 +21,9 @@ _TRIES: Final = 5
 _PATIENCE: Final = 60.0
 _TAKEN: Final = "Address already in use"
 
+#: How long a server that starts again may take: after a crash it first replays what the log has.
+_RECOVERY: Final = 300.0
+
 
 class Program(msgspec.Struct, frozen=True, kw_only=True):
     """A server that could be started on any port."""
@@ -45,10 +48,10 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
     logged: int
 
 
-def begin(program: Program, started: list[Server]) -> Begun:
-    """Start it on a port that is free now; it stands in `started`, so that it gets stopped, at once."""
+def begin(program: Program, started: list[Server], port: int | None = None) -> Begun:
+    """Start it, on a port that is free now unless one is given; it stands in `started`, to be stopped, at once."""
     logged = program.log.stat().st_size if program.log.exists() else 0
-    port = _free_port()
+    port = _free_port() if port is None else port
     with deferred_signals():
         server = spawn(program.name, program.order(port), program.signals)
         started.append(server)
@@ -65,6 +68,20 @@ def finish(begun: Begun, started: list[Server]) -> int:
     raise ServiceError(f"{begun.program.name} found no free port on 127.0.0.1: {begun.program.log} says more")
 
 
+def again(program: Program, port: int, started: list[Server], began: Callable[[], None]) -> None:
+    """Start it on the port that it had; `began` is called as soon as it lives, the return is when it is ready."""
+    for _ in range(_TRIES):
+        begun = begin(program, started, port)
+        began()
+        if _becomes_ready(begun, _RECOVERY):
+            return
+        started.remove(begun.server)
+        time.sleep(TICK)
+    raise ServiceError(
+        f"{program.name} can't have its port {port} again, for another process took it while it was down"
+    )
+
+
 def last_words(log: Path, since: int = 0) -> str:
     """The last line that says something was wrong, or else the last line, from there on."""
     lines = [line.strip() for line in _text(log, since).splitlines() if line.strip()]
@@ -72,14 +89,14 @@ def last_words(log: Path, since: int = 0) -> str:
     return (bad or lines or ["it said nothing"])[-1]
 
 
-def _becomes_ready(begun: Begun) -> bool:
+def _becomes_ready(begun: Begun, patience: float = _PATIENCE) -> bool:
     """True when it is ready, False when its port was taken; anything else is an error."""
-    program, deadline = begun.program, time.monotonic() + _PATIENCE
+    program, deadline = begun.program, time.monotonic() + patience
     while begun.server.lives():
         if program.ready(begun.port):
             return True
         if time.monotonic() > deadline:
-            raise ServiceError(f"{program.name} was not ready within {_PATIENCE:.0f} s: {program.log} says more")
+            raise ServiceError(f"{program.name} was not ready within {patience:.0f} s: {program.log} says more")
         time.sleep(TICK)
     if _TAKEN in _text(program.log, begun.logged):
         return False

@@ -14,6 +14,7 @@ from orchestrator.services.binaries import wheel_postgres, wheel_valkey
 from orchestrator.services.postgres import Postgres, PostgresSettings
 from orchestrator.services.process import Spawn, deferred_signals, run, stop
 from orchestrator.services.rights import Rights, choose, require_unix
+from orchestrator.services.servers import EmbeddedServers, Site
 from orchestrator.services.valkey import Valkey
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class Embedding(msgspec.Struct, frozen=True, kw_only=True):
     broker: BrokerBinary | None = None
     #: How servers come by an account that is not root; None: the first way that this system allows.
     rights: Rights | None = None
+    #: Somebody ends them should we die, in an order that loses nothing; else the kernel ends them at once (Linux).
+    watched: bool = False
 
 
 class Want(msgspec.Struct, frozen=True):
@@ -50,35 +53,49 @@ class Pair(msgspec.Struct, frozen=True):
     broker_url: str | None
 
 
+class Up(msgspec.Struct, frozen=True):
+    """Servers that were started: where they answer, and how each is started again."""
+
+    pair: Pair
+    database: Site | None
+    broker: Site | None
+
+
 def postgres_bin() -> Path:
     """Folder of the embedded PostgreSQL's programs, pgbench among them."""
     return wheel_postgres().bin
 
 
 @contextlib.contextmanager
-def embedded(want: Want, log_dir: Path | None = None, embedding: Embedding = Embedding()) -> Iterator[Pair]:  # noqa: B008 -- frozen
+def embedded(
+    want: Want,
+    log_dir: Path | None = None,
+    embedding: Embedding = Embedding(),  # noqa: B008 -- a frozen value
+    started: list[Server] | None = None,
+) -> Iterator[tuple[Pair, EmbeddedServers]]:
     """The wanted servers, which end with the block however it ends, and their folder with them.
 
     On Linux they end with the calling thread too, for the kernel watches over threads: call it in one that lasts.
+    Restarts are asked of the handle that comes with them, by any thread.
     """
     require_unix()
     folders.clear_stale()
-    started: list[Server] = []
+    started = [] if started is None else started
     with deferred_signals():
         folder = folders.create()
+    servers = None
     try:
-        yield start(folder, want, log_dir or folder, embedding, started)
+        up = start(folder, want, log_dir or folder, embedding, started)
+        servers = EmbeddedServers(folder, started, up.database, up.broker)
+        yield up.pair, servers
     finally:
         with deferred_signals():
-            try:
-                stop(started)
-            finally:
-                folders.remove(folder)
+            _end(folder, started, servers)
 
 
 def start(
     folder: Path, want: Want, log_dir: Path, embedding: Embedding, started: list[Server], *, outlive: bool = False
-) -> Pair:
+) -> Up:
     """Start the wanted servers side by side in `folder`; each stands in `started` as soon as it lives."""
     try:
         return _start(folder, want, log_dir, embedding, started, outlive=outlive)
@@ -88,22 +105,36 @@ def start(
 
 def _start(
     folder: Path, want: Want, log_dir: Path, embedding: Embedding, started: list[Server], *, outlive: bool
-) -> Pair:
+) -> Up:
     account = choose(embedding.rights)
     log_dir.mkdir(parents=True, exist_ok=True)
-    begun = None
+    begun = database_site = broker_site = database_url = broker_url = None
     if want.broker:
         broker = _broker(folder, log_dir, account, embedding, outlive=outlive)
         begun = boot.begin(broker.program(), started)  # gets ready while initdb runs
-    database_url = broker_url = None
     if want.database:
         database = _database(folder, log_dir, account, embedding, outlive=outlive)
         password = postgres.initialise(database)
-        database_url = postgres.url(password, boot.finish(boot.begin(database.program(), started), started))
+        program = database.program()
+        database_site = Site(program=program, port=boot.finish(boot.begin(program, started), started))
+        database_url = postgres.url(password, database_site.port)
     if begun is not None:
-        broker_url = broker.url(boot.finish(begun, started))
+        broker_site = Site(program=begun.program, port=boot.finish(begun, started), forget=broker.forget)
+        broker_url = broker.url(broker_site.port)
     folders.mark(folder, started)
-    return Pair(database_url, broker_url)
+    return Up(Pair(database_url, broker_url), database_site, broker_site)
+
+
+def _end(folder: Path, started: list[Server], servers: EmbeddedServers | None) -> None:
+    """Stop what lives, once nothing is started any more, and leave nothing."""
+    try:
+        if servers is not None:
+            servers.end()
+        stop(started)
+    finally:
+        if servers is not None:
+            servers.close()
+        folders.remove(folder)
 
 
 def _database(folder: Path, log_dir: Path, account: Account, embedding: Embedding, *, outlive: bool) -> Postgres:
@@ -117,6 +148,7 @@ def _database(folder: Path, log_dir: Path, account: Account, embedding: Embeddin
         account=account,
         settings=embedding.settings,
         outlive=outlive,
+        watched=embedding.watched,
     )
 
 
@@ -131,6 +163,7 @@ def _broker(folder: Path, log_dir: Path, account: Account, embedding: Embedding,
         account=account,
         password=valkey.password(),
         outlive=outlive,
+        watched=embedding.watched,
     )
 
 

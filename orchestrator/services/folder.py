@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 _PREFIX: Final = "rowrace-services-"
 _MARKER: Final = "owner.json"
 
+#: Leads to the state file of a run; while that is there, the folder's data wait for the run to be resumed.
+WAITS: Final = "run"
+
 
 class Marker(msgspec.Struct, frozen=True):
     """Whose folder it is, and which servers live from it."""
@@ -58,15 +61,26 @@ def remove(folder: Path) -> None:
 
 
 def clear_stale() -> None:
-    """Remove folders whose owner is dead, and end the servers that outlived it."""
+    """Remove folders whose owner is dead and that no run waits for, and end the servers that outlived it."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         marker = _read(folder)
-        if marker is None or marker.place != _place() or marker.owner.lives():
+        if marker is None or marker.place != _place() or marker.owner.lives() or (folder / WAITS).exists():
             continue
         with contextlib.suppress(ServiceError):  # a leftover must not keep us from starting
             signals = (signal.SIGINT, signal.SIGKILL)  # either server's quick way out
             stop([Server(name="server", birth=birth, signals=signals) for birth in marker.servers])
             remove(folder)
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether it is a folder of embedded servers that we have made."""
+    return folder.name.startswith(_PREFIX) and _read(folder) is not None
+
+
+def servers(folder: Path) -> tuple[Birth, ...]:
+    """Which servers live from the folder, or lived."""
+    marker = _read(folder)
+    return marker.servers if marker is not None and marker.place == _place() else ()
 
 
 def subfolder(folder: Path, name: str, account: Account) -> Path:

@@ -75,7 +75,7 @@ def _start(state_dir: Path, embedding: Embedding) -> Kept:
     started: list[Server] = []
     folder = _folder(state_dir, embedding)
     try:
-        pair = start(folder, Want(), folder, embedding, started, outlive=True)
+        pair = start(folder, Want(), folder, embedding, started, outlive=True).pair
         kept = Kept(
             database_url=pair.database_url or "",
             broker_url=pair.broker_url or "",

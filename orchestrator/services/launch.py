@@ -28,7 +28,7 @@ class Order(TypedDict):
     rights: str
     uid: int
     gid: int
-    #: Parent to die with, by `signal`; 0 outlives it.
+    #: Parent to die with, by `signal`; 0 outlives it.  Without a signal it must only live still when the server starts.
     parent: int
     signal: int
     #: True forks once, so that nobody has to reap the server; its process id is then a line on stdout.
@@ -87,9 +87,8 @@ def _enter_namespace(uid: int, gid: int) -> None:
 
 def _die_with(parent: int, number: int) -> None:
     """The kernel signals us when the thread that started us ends; set last, for a change of account clears it."""
-    if not sys.platform.startswith("linux"):
-        return
-    _call("prctl", _PR_SET_PDEATHSIG, number, 0, 0, 0)
+    if sys.platform.startswith("linux"):
+        _call("prctl", _PR_SET_PDEATHSIG, number, 0, 0, 0)
     if os.getppid() != parent:  # it died before the request stood
         sys.exit(FAILED)
 

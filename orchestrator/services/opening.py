@@ -11,10 +11,15 @@ import msgspec
 from orchestrator.services import check, kept
 from orchestrator.services.embedded import Embedding, Pair, Want, embedded
 from orchestrator.services.urls import mask
+from orchestrator.services.waiting import revived
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
+
+    from orchestrator.services.process import Server
+    from orchestrator.services.servers import EmbeddedServers
 
 _NAMES: Final = {"postgresql": "PostgreSQL", "valkey": "Valkey", "redis": "Redis"}
 
@@ -37,6 +42,8 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     broker: Origin
     #: "postgresql" first, then "valkey" or "redis", each with its version.
     versions: dict[str, str]
+    #: Stops, restarts and pauses what is embedded; None where nothing is: what is given or kept is not ours to stop.
+    servers: EmbeddedServers | None = None
 
     @property
     def rung(self) -> str:
@@ -57,38 +64,57 @@ def open_services(
     *,
     state_dir: Path | None = None,
     embedding: Embedding = Embedding(),  # noqa: B008 -- a frozen value
+    data: Path | None = None,
+    watched: list[Server] | None = None,
 ) -> Iterator[Services]:
     """Services that answer, for as long as the block runs.
 
     What is given is checked and used.  What isn't comes from the kept services that `state_dir` tells of, or else is
-    embedded: up within the block, gone after it, its logs in `log_dir`.
+    embedded: up within the block, gone after it, its logs in `log_dir`.  `data` is the folder of a killed run's
+    embedded services, which are then started on it again.  Who gives `watched`, in which embedded servers are entered
+    as soon as they live, ends them should we die.
     """
     if database_url is not None:
         check.database(database_url)  # before anything is started
     if broker_url is not None:
         check.broker(broker_url)
     want = Want(database=database_url is None, broker=broker_url is None)
-    with _missing(want, log_dir, state_dir, embedding) as (pair, origin):
+    embedding = msgspec.structs.replace(embedding, watched=watched is not None)
+    own = _Own(log_dir=log_dir, embedding=embedding, data=data, started=watched)
+    with _missing(want, state_dir, own) as (pair, origin, servers):
         urls = Pair(database_url or pair.database_url, broker_url or pair.broker_url)
-        yield _services(urls, want, origin)
+        yield _services(urls, want, origin, servers)
+
+
+class _Own(msgspec.Struct, frozen=True, kw_only=True):
+    """How embedded services are brought up."""
+
+    log_dir: Path | None
+    embedding: Embedding
+    data: Path | None
+    started: list[Server] | None
+
+    def up(self, want: Want) -> AbstractContextManager[tuple[Pair, EmbeddedServers]]:
+        """The wanted ones, on new data or on a killed run's."""
+        if self.data is None:
+            return embedded(want, self.log_dir, self.embedding, self.started)
+        return revived(self.data, want, self.log_dir, self.embedding, self.started)
 
 
 @contextlib.contextmanager
-def _missing(
-    want: Want, log_dir: Path | None, state_dir: Path | None, embedding: Embedding
-) -> Iterator[tuple[Pair, Origin]]:
+def _missing(want: Want, state_dir: Path | None, own: _Own) -> Iterator[tuple[Pair, Origin, EmbeddedServers | None]]:
     if not (want.database or want.broker):
-        yield Pair(None, None), Origin.GIVEN
+        yield Pair(None, None), Origin.GIVEN, None
         return
-    found = None if state_dir is None else kept.status(state_dir)
+    found = None if state_dir is None or own.data is not None else kept.status(state_dir)
     if found is not None:
-        yield Pair(found.database_url, found.broker_url), Origin.KEPT
+        yield Pair(found.database_url, found.broker_url), Origin.KEPT, None
         return
-    with embedded(want, log_dir, embedding) as pair:
-        yield pair, Origin.EMBEDDED
+    with own.up(want) as (pair, servers):
+        yield pair, Origin.EMBEDDED, servers
 
 
-def _services(urls: Pair, want: Want, origin: Origin) -> Services:
+def _services(urls: Pair, want: Want, origin: Origin, servers: EmbeddedServers | None) -> Services:
     database_url, broker_url = urls.database_url or "", urls.broker_url or ""
     broker, version = check.broker(broker_url)
     return Services(
@@ -97,4 +123,5 @@ def _services(urls: Pair, want: Want, origin: Origin) -> Services:
         database=origin if want.database else Origin.GIVEN,
         broker=origin if want.broker else Origin.GIVEN,
         versions={"postgresql": check.database(database_url), broker: version},
+        servers=servers,
     )

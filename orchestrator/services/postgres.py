@@ -66,6 +66,8 @@ class Postgres(msgspec.Struct, frozen=True, kw_only=True):
     settings: PostgresSettings = PostgresSettings()
     #: True keeps it up when its starter ends.
     outlive: bool = False
+    #: True leaves it to somebody else to end it when its starter dies.
+    watched: bool = False
 
     @property
     def data(self) -> Path:
@@ -76,7 +78,7 @@ class Postgres(msgspec.Struct, frozen=True, kw_only=True):
         """The server, to be brought up."""
         return Program(
             name="PostgreSQL",
-            order=lambda port: self.order("postgres", "-D", str(self.data), "-p", str(port)),
+            order=self._order,
             ready=lambda _port: self._is_ready(),
             # Fast shutdown (clients are cut off), then immediate, then none at all.
             signals=(signal.SIGINT, signal.SIGQUIT, signal.SIGKILL),
@@ -90,11 +92,22 @@ class Postgres(msgspec.Struct, frozen=True, kw_only=True):
             log=self.log,
             account=self.account,
             death_signal=None if self.outlive else signal.SIGINT,
+            watched=self.watched,
         )
+
+    @property
+    def _note(self) -> Path:
+        """Where the server writes down which process it is, and how far it has come."""
+        return self.data / "postmaster.pid"
+
+    def _order(self, port: int) -> Spawn:
+        """The server of this data, of which none lives now: a killed one's note would pass for the next one's."""
+        self._note.unlink(missing_ok=True)
+        return self.order("postgres", "-D", str(self.data), "-p", str(port))
 
     def _is_ready(self) -> bool:
         try:
-            lines = (self.data / "postmaster.pid").read_text().splitlines()
+            lines = self._note.read_text().splitlines()
         except FileNotFoundError:
             return False
         return len(lines) > _STATE_LINE and lines[_STATE_LINE].strip() == "ready"

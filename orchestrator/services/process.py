@@ -17,6 +17,7 @@ import psutil
 
 from orchestrator.errors import ServiceError
 from orchestrator.services import launch
+from orchestrator.services.pausing import resume
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -61,6 +62,8 @@ class Spawn(msgspec.Struct, frozen=True, kw_only=True):
     account: Account
     #: Sent by the kernel when the starter dies (Linux); None outlives it.
     death_signal: signal.Signals | None
+    #: Somebody else ends it should we die; the kernel leaves it alone then.
+    watched: bool = False
 
 
 class Server(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +97,7 @@ def spawn(name: str, order: Spawn, signals: Sequence[int]) -> Server:
 
 def run(order: Spawn, name: str, timeout: float = 120.0) -> int:
     """Run a program to its end under the same care, never beyond ours; its exit code."""
-    mortal = msgspec.structs.replace(order, death_signal=signal.SIGTERM)
+    mortal = msgspec.structs.replace(order, death_signal=signal.SIGTERM, watched=False)
     with order.log.open("ab") as log:
         child = _popen(mortal, log.fileno())
     try:
@@ -109,6 +112,8 @@ def run(order: Spawn, name: str, timeout: float = 120.0) -> int:
 
 def stop(servers: Sequence[Server]) -> None:
     """End all of them at once: kindly, then harder; returns when none lives."""
+    for server in servers:
+        resume(server)  # a paused process hears of no signal but SIGKILL, and would leave paused children behind
     for step, patience in enumerate(_PATIENCE):
         for server in servers:
             if server.lives():
@@ -158,7 +163,8 @@ def _popen(order: Spawn, log: int, stdout: int | None = None) -> subprocess.Pope
             "uid": account.uid,
             "gid": account.gid,
             "parent": 0 if fatal is None else os.getpid(),
-            "signal": int(fatal or 0),
+            # Without a signal, a starter that died before the server is there still keeps it from starting.
+            "signal": 0 if order.watched else int(fatal or 0),
             "detach": fatal is None,
             "argv": list(order.argv),
         }

@@ -5,13 +5,16 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.verifier.accounting import accounting, applied_once, lost_operations
+from orchestrator.verifier import progress, requests
+from orchestrator.verifier.accounting import accounting
+from orchestrator.verifier.applied import applied_once
 from orchestrator.verifier.business import business_rules, conserved
 from orchestrator.verifier.chains import row_chains
 from orchestrator.verifier.earned import ended, fleet, overlap, work
 from orchestrator.verifier.facts import Facts
 from orchestrator.verifier.intents import intents
 from orchestrator.verifier.isolation import isolation_kept
+from orchestrator.verifier.lost_operations import lost_operations
 from orchestrator.verifier.lost_updates import lost_updates
 from orchestrator.verifier.refusals import refusals
 from orchestrator.verifier.serializable import NAME as DEPENDENCIES
@@ -38,6 +41,12 @@ CONSISTENT: Final[dict[str, Callable[[Facts], Check]]] = {
     "conserved": conserved,
 }
 
+#: What is judged only where it is asked for, or where there is something of the kind: whether it is, and the check.
+ASKED: Final[dict[str, tuple[Callable[[Facts], bool], Callable[[Facts], Check]]]] = {
+    requests.NAME: (requests.asked, requests.requests),
+    progress.NAME: (progress.asked, progress.progress),
+}
+
 #: What VALID must be earned with.
 EARNED: Final[dict[str, Callable[[Facts], Check]]] = {
     "overlap": overlap,
@@ -60,7 +69,7 @@ def verify(history: History, level: str | None = None) -> Verdict:
 def judge(facts: Facts, level: str | None = None) -> Verdict:
     """Judge prepared facts, which figures can share."""
     meta = facts.columns.meta
-    checks = tuple(_run(name, check, facts) for name, check in _checks(meta, level).items())
+    checks = tuple(_run(name, check, facts) for name, check in _checks(facts, level).items())
     judgement = _judgement(facts)
     return Verdict(
         value=merge(check.value for check in checks),
@@ -71,12 +80,13 @@ def judge(facts: Facts, level: str | None = None) -> Verdict:
     )
 
 
-def _checks(meta: Meta, level: str | None) -> dict[str, Callable[[Facts], Check]]:
+def _checks(facts: Facts, level: str | None) -> dict[str, Callable[[Facts], Check]]:
     """All checks; without recording there are no effects to hold anything against."""
-    if not meta.recording:
+    if not facts.columns.meta.recording:
         return EARNED
     held = {DEPENDENCIES: partial(serializable_writers, level=level)} if level else {}
-    return {**CONSISTENT, **held, **EARNED}
+    asked = {name: check for name, (is_asked, check) in ASKED.items() if is_asked(facts)}
+    return {**CONSISTENT, **held, **asked, **EARNED}
 
 
 def _judgement(facts: Facts) -> Judgement | None:
@@ -107,4 +117,4 @@ def _not_checked(meta: Meta, judgement: Judgement | None) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-__all__ = ["CONSISTENT", "EARNED", "Check", "Facts", "Value", "Verdict", "Witness", "judge", "merge", "verify"]
+__all__ = ["ASKED", "CONSISTENT", "EARNED", "Check", "Facts", "Value", "Verdict", "Witness", "judge", "merge", "verify"]

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from orchestrator.verifier.arrays import at, pairs
+from orchestrator.verifier.arrays import at
 from orchestrator.verifier.columns import DUPLICATE
 from orchestrator.verifier.columns import FAIL as FAILED
 from orchestrator.verifier.columns import OK as DONE
-from orchestrator.verifier.settling import LOST, OK
+from orchestrator.verifier.settling import OK
 from orchestrator.verifier.verdict import Check, Value, Witness
 from orchestrator.verifier.words import attempt, counted, ending, judged, operation, row_of, shown
 
@@ -39,42 +39,6 @@ def accounting(facts: Facts) -> Check:
         found += len(places)
         witnesses += shown(places, partial(witness, columns))
     return _with_orphans(facts, found, witnesses)
-
-
-def applied_once(facts: Facts) -> Check:
-    """No operation has more than one application: effects of two transactions or of two attempts."""
-    columns = facts.columns
-    owner, applications = _applications(columns)
-    counts = np.bincount(owner[owner >= 0], minlength=len(columns.operations.number))
-    twice = np.flatnonzero(counts > 1)
-    summary = f"{counted(len(applications), 'application')} of {counted(int((counts > 0).sum()), 'operation')}"
-    if len(twice):
-        summary += f"; {counted(len(twice), 'operation')} applied more than once"
-    return judged("applied once", len(twice), summary, shown(twice, lambda place: _applied_twice(columns, place)))
-
-
-def lost_operations(facts: Facts) -> Check:
-    """No operation vanished: confirmed by the broker, nothing left to wait for, and neither effect nor final end."""
-    name, columns = "lost operations", facts.columns
-    lost = np.flatnonzero(facts.settled.operations == LOST)
-    if not columns.meta.drained:
-        return Check(name=name, value=Value.UNKNOWN, summary="gathering ended before queue and workers were empty")
-    total = counted(len(columns.operations.number), "operation")
-    summary = f"{len(lost):,} of {total} lost"
-    if len(lost) and columns.meta.gaps:
-        return Check(name=name, value=Value.UNKNOWN, summary=f"{summary}, or among what could not be gathered")
-    return judged(name, len(lost), summary, shown(lost, lambda place: _lost(columns, place)))
-
-
-def _applications(columns: Columns) -> tuple[Ints, Ints]:
-    """Operation and first effect of each application: the effects of one token in one transaction."""
-    effects = columns.effects
-    owner = at(columns.attempts.operation, effects.attempt)
-    owner = np.where(owner >= 0, owner, effects.operation)
-    if not len(owner):
-        return owner, owner
-    _, first = np.unique(pairs(effects.token, effects.txid), return_index=True)
-    return owner[first], first
 
 
 def _repeated(ordered: Ints) -> Flags:
@@ -191,32 +155,3 @@ def _orphan(columns: Columns, place: int) -> Witness:
         f" for {operation(columns, int(effects.operation[place]))}; no attempt of the run did that."
     )
     return Witness(anomaly="effect-without-attempt", sentence=sentence, attempts=(token,) if token else (), row=row)
-
-
-def _applied_twice(columns: Columns, place: int) -> Witness:
-    effects = columns.effects
-    owner, first = _applications(columns)
-    some = first[owner == place][:2]
-    tokens = tuple(effects.token[some].tolist())
-    stories = [
-        f"{name} ({attempt(columns, int(effects.attempt[at]))}) changed {row_of(columns, int(at))} at seq"
-        f" {effects.seq[at]} in transaction {effects.txid[at]}"
-        for name, at in zip("AB", some, strict=False)
-    ]
-    sentence = f"{operation(columns, place).capitalize()} was applied twice: {', and '.join(stories)}."
-    number = int(columns.operations.number[place])
-    return Witness(anomaly="applied-twice", sentence=sentence, attempts=tokens, operations=(number,))
-
-
-def _lost(columns: Columns, place: int) -> Witness:
-    tried = np.flatnonzero(columns.attempts.operation == place)
-    history = "no attempt ever started"
-    if len(tried):
-        history = f"its {counted(len(tried), 'attempt')} ended without effect ({ending(columns, int(tried[-1]))})"
-    sentence = (
-        f"{operation(columns, place).capitalize()} was confirmed by the broker, {history}, and nothing is queued,"
-        " unacknowledged or running: it is lost."
-    )
-    number = int(columns.operations.number[place])
-    tokens = tuple(columns.attempts.token[tried[:10]].tolist())
-    return Witness(anomaly="lost-operation", sentence=sentence, attempts=tokens, operations=(number,))

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+import pyarrow as pa
 
 from orchestrator.verifier.arrays import NONE, coded, encoded, flags, ints, locate, texts
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from orchestrator.history.model import History, Meta
     from orchestrator.verifier.arrays import Flags, Ints
 
@@ -30,13 +29,16 @@ REASONS: Final = (
     "duplicate",
     "lost-connection",
     "error",
+    "poison",
+    "no-request",
 )
-INSUFFICIENT, MISSING, VERSION, SERIALIZATION, DEADLOCK, LOCK_TIMEOUT, DUPLICATE, LOST_CONNECTION, ERROR = range(9)
+INSUFFICIENT, MISSING, VERSION, SERIALIZATION, DEADLOCK, LOCK_TIMEOUT = range(6)
+DUPLICATE, LOST_CONNECTION, ERROR, POISON, NO_REQUEST = range(6, 11)
 
 #: Aborts by another attempt: these, over all attempts, are the conflict rate.
 CONFLICTS: Final = (VERSION, SERIALIZATION, DEADLOCK, LOCK_TIMEOUT)
-#: What a business rule refused.
-REFUSALS: Final = (INSUFFICIENT, MISSING)
+#: What a business rule refused, or nobody had asked for.
+REFUSALS: Final = (INSUFFICIENT, MISSING, NO_REQUEST)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,6 +50,10 @@ class Operations:
     kinds: list[str]
     params: pa.Array
     confirmed: Flags
+    #: 1: its request is committed, 0: it is not, -1: it needs none.
+    requested: Ints
+    #: How often it was published again.
+    republished: Ints
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -59,6 +65,9 @@ class Attempts:
     operation: Ints
     process: Ints
     slot: Ints
+    #: Number within one delivery, from 1.
+    ordinal: Ints
+    redelivered: Flags
     start: Ints
     #: -1 where no end was recorded.
     end: Ints
@@ -66,6 +75,7 @@ class Attempts:
     reason: Ints
     final: Flags
     backend_ended: Flags
+    detail: pa.Array
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -124,6 +134,17 @@ class Rows:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Faults:
+    """What was broken on purpose, by the time of the strike; microseconds of the database clock."""
+
+    names: list[str]
+    struck: Ints
+    #: -1 where it was not healed, or nothing was to be.
+    healed: Ints
+    details: list[str]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Columns:
     """All of a history that checks look at."""
 
@@ -136,6 +157,7 @@ class Columns:
     clocks: tuple[Ints, Ints, Ints, Ints]  # process, mono, offset, error; by (process, mono)
     #: Node, host, pid and pool per process.
     processes: dict[int, tuple[str, str, int, str]]
+    faults: Faults
 
 
 def prepare(history: History) -> Columns:
@@ -158,6 +180,7 @@ def prepare(history: History) -> Columns:
         rows=_rows(history.rows, numbers, planned),
         clocks=_clocks(history.clocks),
         processes=_processes(history.processes),
+        faults=_faults(history.faults),
     )
 
 
@@ -186,6 +209,8 @@ def _operations(table: pa.Table) -> Operations:
         kinds=kinds,
         params=texts(table["params"]),
         confirmed=flags(table["confirmed"]),
+        requested=ints(table["requested"].cast(pa.int8())),
+        republished=ints(table["republished"], null=0),
     )
 
 
@@ -197,12 +222,15 @@ def _attempts(table: pa.Table, operations: Ints) -> Attempts:
         operation=locate(operations, ints(table["operation"])[order]),
         process=ints(table["process"])[order],
         slot=ints(table["slot"])[order],
+        ordinal=ints(table["attempt"])[order],
+        redelivered=flags(table["redelivered"])[order],
         start=ints(table["start_ns"])[order],
         end=ints(table["end_ns"])[order],
         outcome=np.where(outcome == NONE, INFO, outcome)[order],  # a word that nobody knows says nothing
         reason=coded(table["reason"], REASONS)[order],
         final=flags(table["final"])[order],
         backend_ended=flags(table["backend_ended"])[order],
+        detail=texts(table["detail"]).take(order),
     )
 
 
@@ -256,6 +284,16 @@ def _clocks(table: pa.Table) -> tuple[Ints, Ints, Ints, Ints]:
     process, mono = ints(table["process"]), ints(table["mono_ns"])
     order = np.lexsort((mono, process))
     return process[order], mono[order], ints(table["offset_ns"])[order], ints(table["error_ns"])[order]
+
+
+def _faults(table: pa.Table) -> Faults:
+    table = table.take(np.argsort(ints(table["struck_us"]), kind="stable"))
+    return Faults(
+        names=table["name"].to_pylist(),
+        struck=ints(table["struck_us"]),
+        healed=ints(table["healed_us"]),
+        details=[detail or "" for detail in table["detail"].to_pylist()],
+    )
 
 
 def _processes(table: pa.Table) -> dict[int, tuple[str, str, int, str]]:

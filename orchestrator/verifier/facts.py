@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.verifier.columns import OK, prepare
+from orchestrator.verifier.durations import durations
 from orchestrator.verifier.native import judged
 from orchestrator.verifier.overlap import overlapping
 from orchestrator.verifier.settling import settle
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from orchestrator.history.model import History
     from orchestrator.verifier.arrays import Flags
     from orchestrator.verifier.columns import Columns
+    from orchestrator.verifier.durations import Durations
     from orchestrator.verifier.settling import Settled
     from orchestrator.verifier.states import States
     from orchestrator.verifier.updates import Reads
@@ -44,6 +46,11 @@ class Facts:
     def settled(self) -> Settled:
         """What became of every operation."""
         return settle(self.columns)
+
+    @cached_property
+    def durations(self) -> Durations:
+        """How long the settled operations took."""
+        return durations(self)
 
     @cached_property
     def states(self) -> States:

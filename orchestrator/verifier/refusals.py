@@ -16,7 +16,7 @@ import numpy as np
 
 from orchestrator.verifier.arrays import NONE, at, documents, holds, lowest, per, rising, search
 from orchestrator.verifier.clocks import UNBOUNDED, one_clock, to_database
-from orchestrator.verifier.columns import FAIL, INSUFFICIENT, REFUSALS
+from orchestrator.verifier.columns import FAIL, INSUFFICIENT, MISSING, NO_REQUEST, REASONS, REFUSALS
 from orchestrator.verifier.states import rules_of
 from orchestrator.verifier.verdict import Check, Value, Witness
 from orchestrator.verifier.words import attempt, counted, judged, shown
@@ -57,6 +57,9 @@ def refusals(facts: Facts) -> Check:
     """Each refusal is justified by a state of the row in the attempt's window."""
     columns = facts.columns
     refused = np.flatnonzero((columns.attempts.outcome == FAIL) & np.isin(columns.attempts.reason, REFUSALS))
+    # Where an operation needs a request, the check `requests` says whether it should have been there.
+    unasked = at(columns.operations.requested, columns.attempts.operation[refused]) == NONE
+    refused = refused[unasked | (columns.attempts.reason[refused] != NO_REQUEST)]
     if not len(refused):
         return Check(name=NAME, value=Value.VALID, summary="nothing was refused")
     if rules_of(columns) is None:
@@ -95,7 +98,7 @@ def _grades(facts: Facts, refused: Ints) -> Ints:
 def _demands(columns: Columns, refused: Ints, *, insufficient: bool) -> tuple[_Demands, Ints]:
     """What the refused operations named, and the attempts whose row never was there at all."""
     rules, operations, rows = rules_of(columns), columns.operations, columns.rows
-    wanted = (columns.attempts.reason[refused] == INSUFFICIENT) == insufficient
+    wanted = columns.attempts.reason[refused] == (INSUFFICIENT if insufficient else MISSING)
     chosen = refused[wanted & (columns.attempts.operation[refused] >= 0)]
     owners = columns.attempts.operation[chosen]
     entries: list[tuple[int, int, int]] = []
@@ -228,7 +231,7 @@ def _by_time(columns: Columns, timeline: _Timeline, demands: _Demands) -> Ints:
 
 def _witness(columns: Columns, place: int) -> Witness:
     token, owner = int(columns.attempts.token[place]), int(columns.attempts.operation[place])
-    reason = "insufficient" if columns.attempts.reason[place] == INSUFFICIENT else "missing"
+    reason = REASONS[columns.attempts.reason[place]]
     sentence = (
         f"A was refused as {reason}, but no state of the row in A's time justifies that."
         f" A is {attempt(columns, place)}."

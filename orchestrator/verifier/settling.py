@@ -9,6 +9,7 @@ import numpy as np
 
 from orchestrator.verifier.arrays import NONE, at, per
 from orchestrator.verifier.clocks import to_database
+from orchestrator.verifier.columns import NO_REQUEST
 
 if TYPE_CHECKING:
     from orchestrator.verifier.arrays import Flags, Ints
@@ -29,9 +30,9 @@ class Settled:
     effects: Ints
     #: Per operation.
     operations: Ints
-    #: Per operation that failed: why its last attempt with a final end did; -1 otherwise.
+    #: Per operation that failed: why its last attempt with a final end did, or that nobody asked for it; -1 otherwise.
     reason: Ints
-    #: Per operation that is ok or failed: the attempt that settled it; -1 where only an effect tells.
+    #: Per operation that is ok or failed: the attempt that settled it; -1 where only an effect, or no request, tells.
     by: Ints
 
     def count(self, outcome: int) -> int:
@@ -50,7 +51,8 @@ def settle(columns: Columns) -> Settled:
     for outcome, settling in ((OK, merged == OK), (FAIL, attempts.final & (attempts.end >= 0))):
         last = _last_of(columns, settling, first=outcome == OK)
         by = np.where(operations == outcome, _assigned(attempts.operation, last, size), by)
-    reason = at(attempts.reason, np.where(operations == FAIL, by, NONE))
+    failed = operations == FAIL
+    reason = np.where(failed & (by == NONE), NO_REQUEST, at(attempts.reason, np.where(failed, by, NONE)))
     return Settled(attempts=merged, effects=effects, operations=operations, reason=reason, by=by)
 
 
@@ -75,6 +77,8 @@ def _outcomes(columns: Columns, merged: Ints, size: int) -> Ints:
     result = np.full(size, INFO, dtype=np.int64)
     result[~confirmed & ~some(attempts.token >= 0)] = UNPUBLISHED
     result[confirmed & ~settled & columns.meta.drained] = LOST
+    # Where the request was rolled back nobody asked for anything: what was not published, or is lost, was not owed.
+    result[(columns.operations.requested == 0) & columns.meta.drained] = FAIL
     result[settled] = FAIL
     result[some(merged == INFO)] = INFO
     result[some(merged == OK) | orphans] = OK

@@ -78,6 +78,18 @@ class Witness(msgspec.Struct, frozen=True, kw_only=True):
     history: tuple[dict[str, Any], ...] = ()
 
 
+class Named(msgspec.Struct, frozen=True, kw_only=True):
+    """An operation that a check found something about: not a proof, but one of a list that leaves none out."""
+
+    operation: int
+    #: Name of the anomaly, as witnesses have it.
+    anomaly: str
+    #: What else is known, in a few words.
+    note: str = ""
+    #: Names of the faults that fell into its window, the likeliest first.
+    faults: tuple[str, ...] = ()
+
+
 class Check(msgspec.Struct, frozen=True, kw_only=True):
     """One check's finding."""
 
@@ -88,6 +100,8 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     #: How many violations there are (exact), of which `witnesses` shows the first ten.
     found: int = 0
     witnesses: tuple[Witness, ...] = ()
+    #: Every operation that something was found about, by number, where the check judges operations one by one.
+    named: tuple[Named, ...] = ()
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):

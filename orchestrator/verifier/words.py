@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from orchestrator.verifier.arrays import Ints
     from orchestrator.verifier.columns import Columns
-    from orchestrator.verifier.verdict import Witness
+    from orchestrator.verifier.verdict import Named, Witness
 
 #: Witnesses shown per check.
 SHOWN: Final = 10
@@ -23,15 +24,23 @@ SHOWN: Final = 10
 _LONGEST: Final = 160
 
 
-def judged(name: str, found: int, summary: str, witnesses: tuple[Witness, ...] = ()) -> Check:
+def judged(
+    name: str, found: int, summary: str, witnesses: tuple[Witness, ...] = (), named: tuple[Named, ...] = ()
+) -> Check:
     """INVALID where something was found, VALID otherwise."""
     value = Value.INVALID if found else Value.VALID
-    return Check(name=name, value=value, summary=summary, found=found, witnesses=witnesses)
+    return Check(name=name, value=value, summary=summary, found=found, witnesses=witnesses, named=named)
 
 
 def shown(places: Ints, witness: Callable[[int], Witness]) -> tuple[Witness, ...]:
     """Witnesses of the first few violations."""
     return tuple(witness(place) for place in places[:SHOWN].tolist())
+
+
+def shown_of_each(*kinds: tuple[Ints, Callable[[int], Witness]]) -> tuple[Witness, ...]:
+    """Witnesses of the first violation of each kind, then of the second of each, and so on."""
+    rounds = zip_longest(*(shown(places, witness) for places, witness in kinds))
+    return tuple(each for round_ in rounds for each in round_ if each is not None)[:SHOWN]
 
 
 def counted(count: int, one: str, many: str | None = None) -> str:
@@ -63,7 +72,13 @@ def ending(columns: Columns, place: int) -> str:
         return "no end recorded"
     reason = int(columns.attempts.reason[place])
     outcome = OUTCOMES[columns.attempts.outcome[place]]
-    return outcome if reason < 0 else f"{outcome}: {REASONS[reason]}"
+    detail = columns.attempts.detail[place].as_py()
+    return outcome if reason < 0 else f"{outcome}: {REASONS[reason]}{f' ({detail})' if detail else ''}"
+
+
+def seconds(nanoseconds: float) -> str:
+    """A duration: 7.312 s."""
+    return f"{nanoseconds / 1e9:,.3f} s"
 
 
 def values(columns: Columns, effect: int) -> tuple[str, str]:

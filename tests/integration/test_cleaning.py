@@ -12,6 +12,7 @@ from psycopg import sql
 from orchestrator import clean, distributed, schema
 from orchestrator.clean import Leavings
 from orchestrator.errors import ServiceError
+from worker.postgres import connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,5 +57,9 @@ def test_another_user_s_schema_is_left(group: str, stranger: str) -> None:
 
 def test_a_user_without_rights_is_told_which(fresh_schema: str, stranger: str) -> None:
     """A run needs to create schemas."""
-    with pytest.raises(ServiceError, match="grant it CREATE on the database"), distributed._connected(stranger) as one:
+    with (
+        pytest.raises(ServiceError, match="grant it CREATE on the database"),
+        distributed._told(),
+        connect(stranger, "rowrace") as one,
+    ):
         schema.create(one, fresh_schema, "credits", 1, idempotency=True, recording=True)

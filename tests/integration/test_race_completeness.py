@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator import schema
 from orchestrator.interrupt import Interrupt
+from orchestrator.patience import Line
 from orchestrator.progress import Progress
 from orchestrator.race import End, Limits, Race
 from worker.contract import COUNTER_BITS, EndLine, Outcome, ProcessLine, Reason, StartLine
@@ -82,7 +83,7 @@ def test_lines_that_nobody_has_shipped_are_read(
     _journal(tmp_path, fresh_schema, 2, 2, Outcome.OK)
     nodes.save()
     _journal(tmp_path, fresh_schema, 1, 1, Outcome.FAIL)
-    race = Race(database, fresh_schema, idle, idle, progress)  # type: ignore[arg-type]  # stands in for both
+    race = Race(Line(lambda: database), fresh_schema, idle, idle, progress)  # type: ignore[arg-type]  # stands in for both
     watch = SimpleNamespace(progress=lambda *_: None)
     ending = race.run([], Limits(timeout=60.0, grace=60.0), nodes, watch, Interrupt())
     assert (End.SETTLED, 2, 1) == (ending.why, progress.attempts, progress.conflicts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ import pytest
 from orchestrator import schema as group
 from worker import attempt
 from worker.config import Config
-from worker.contract import EndLine, Isolation, Line, Operation, Outcome, Reason, Retry, Settings
+from worker.contract import ClockLine, EndLine, Isolation, Line, Operation, Outcome, Reason, Retry, Settings
 from worker.runtime import Identity, ProcessRuntime
 from worker.strategies import STRATEGIES
 
@@ -312,7 +313,7 @@ def test_a_swallowed_error_is_not_taken_for_ok(
     grant = Operation(0, "grant", {"user": 0, "amount": 1})
     result = attempt.run(grant, _settings(fresh_schema, "careless", RC), runtime)
     assert (Outcome.FAIL, Reason.ERROR) == result[:2]
-    assert ["InFailedSqlTransaction"] == [end.detail for end in _ends(tmp_path)]
+    assert ["RolledBack"] == [end.detail for end in _ends(tmp_path)]
     assert [100] == _values(database, fresh_schema)
 
 
@@ -343,3 +344,28 @@ def test_a_group_that_is_gone_fails_cleanly(database: psycopg.Connection[Any], r
     settings = _settings("rowrace_abcdabcd_1", "naive", RC)
     results = [attempt.run(Operation(0, "grant", {"user": 0, "amount": 1}), settings, runtime) for _ in range(2)]
     assert [(Outcome.FAIL, Reason.ERROR)] * 2 == [result[:2] for result in results]
+
+
+@pytest.mark.parametrize(("skew", "drift"), [(3_600_000.0, 0.0), (-86_400_000.0, 100_000.0)])
+def test_a_clock_that_is_off_is_measured_as_it_is(
+    database: psycopg.Connection[Any], database_url: str, fresh_schema: str, tmp_path: Path, skew: float, drift: float
+) -> None:
+    """Every time in the journal is off, and the offset that was measured with the same clock puts it right."""
+    group.create(database, fresh_schema, "credits", 1, idempotency=True, recording=True)
+    (before,) = database.execute(_CLOCK).fetchone() or (0,)
+    settings = Config(database_url=database_url, journal_dir=tmp_path, clock_skew_ms=skew, clock_drift_ppm=drift)
+    runtime = ProcessRuntime(settings, Identity("n", "threads"))
+    attempt.run(Operation(0, "grant", {"user": 0, "amount": 1}), _settings(fresh_schema, "naive", RC), runtime)
+    runtime.close()
+    (after,) = database.execute(_CLOCK).fetchone() or (0,)
+    lines = _lines(tmp_path)
+    (reading,) = [line for line in lines if isinstance(line, ClockLine)]
+    (end,) = [line for line in lines if isinstance(line, EndLine)]
+    assert abs(end.mono_ns - time.monotonic_ns()) > abs(skew) * 900_000
+    times = [reading.mono_ns, *(access.mono_ns for access in end.accesses), end.mono_ns]
+    assert times == sorted(times)
+    slack = reading.error_ns + (times[-1] - times[0])  # what the clock may drift in between
+    assert before - slack <= times[0] + reading.offset_ns <= times[-1] + reading.offset_ns <= after + slack
+
+
+_CLOCK = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint * 1000"

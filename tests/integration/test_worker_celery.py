@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import secrets
-import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from celery import Celery
 
-import worker
 from orchestrator import schema as group
+from tests.worker_nodes import ROOT, Node, ask, running
 from worker.contract import (
-    TASK,
     Batch,
     EndLine,
     Isolation,
@@ -34,54 +28,9 @@ from worker.contract import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     import psycopg
-
-HOME = str(Path(worker.__file__).resolve().parent.parent)
-
-
-def _ask(connection: psycopg.Connection[Any], schema: str, text: str, *params: object) -> psycopg.Cursor[Any]:
-    """Run a statement in which {} stands for the schema."""
-    return connection.execute(text.replace("{}", schema), params or None)
-
-
-class Node:
-    """A worker node with a queue and a group of its own."""
-
-    def __init__(self, database: psycopg.Connection[Any], schema: str, broker_url: str) -> None:
-        self.queue = f"test.{secrets.token_hex(4)}"
-        self.schema = schema
-        self._database = database
-        self._app = Celery(broker=broker_url, set_as_current=False)
-
-    def send(self, settings: Settings, *operations: Operation) -> None:
-        """Send one message."""
-        self.send_raw(kwargs=msgspec.to_builtins(Batch(settings=settings, operations=list(operations))))
-
-    def send_raw(self, **options: Any) -> None:  # noqa: ANN401 - send_task's
-        """Send anything."""
-        self._app.send_task(TASK, queue=self.queue, **options)
-
-    def lines(self) -> list[Line]:
-        """Read the group's journal."""
-        chunks = _ask(self._database, self.schema, "SELECT chunk FROM {}.journal ORDER BY file, pos").fetchall()
-        return [msgspec.json.decode(line, type=Line) for (chunk,) in chunks for line in chunk.splitlines()]
-
-    def wait(self, operations: int) -> list[EndLine]:
-        """Wait until so many operations have ended."""
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            ends = [line for line in self.lines() if isinstance(line, EndLine) and line.final]
-            if len(ends) >= operations:
-                return ends
-        raise TimeoutError(f"{len(ends)} of {operations} operations ended")
-
-    def close(self) -> None:
-        """Leave nothing on the broker."""
-        with self._app.connection_for_write() as connection, connection.channel() as opened:
-            channel: Any = opened  # its types are the base class's
-            channel.queue_purge(self.queue)
-            channel.queue_delete(self.queue)
 
 
 @pytest.fixture
@@ -91,21 +40,6 @@ def node(database: psycopg.Connection[Any], fresh_schema: str, broker_url: str) 
     made = Node(database, fresh_schema, broker_url)
     yield made
     made.close()
-
-
-@contextlib.contextmanager
-def _worker(node: Node, folder: Path, urls: dict[str, str], *options: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a worker for the block, and stop it warmly."""
-    command = [sys.executable, "-m", "celery", "-A", "worker", "worker", "-Q", node.queue, "-n", f"{node.queue}@test"]
-    quiet = ["--loglevel", "WARNING", "--without-gossip", "--without-mingle", "--without-heartbeat"]
-    environment = {**os.environ, "PYTHONPATH": HOME, "ROWRACE_JOURNAL_DIR": str(folder / "journals"), **urls}
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([*command, *quiet, *options], env=environment, cwd=folder, stdout=log, stderr=log)
-        try:
-            yield process
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(timeout=60)
 
 
 @pytest.fixture
@@ -136,12 +70,12 @@ def test_every_pool_applies_every_operation_once(
 ) -> None:
     """Several slots on one row, conflicts retried either way: each operation ends ok, once; the journal is complete."""
     settings = _settings(node, retry=Retry(attempts=500, cap_ms=20, via=via))
-    with _worker(node, tmp_path, urls, "--pool", pool, "--concurrency", "3"):
+    with running(node, tmp_path, urls, "--pool", pool, "--concurrency", "3"):
         for first in range(0, 30, 3):
             node.send(settings, *(Operation(n, "grant", {"user": 0, "amount": 1}) for n in range(first, first + 3)))
         ends = node.wait(30)
     assert ["ok"] * 30 == [end.outcome for end in ends]
-    rows = _ask(database, node.schema, "SELECT credits, seq FROM {}.users WHERE id = 0").fetchall()
+    rows = ask(database, node.schema, "SELECT credits, seq FROM {}.users WHERE id = 0").fetchall()
     assert [(130, 30)] == rows
     lines = node.lines()
     starts = [line for line in lines if isinstance(line, StartLine)]
@@ -149,7 +83,7 @@ def test_every_pool_applies_every_operation_once(
     assert {("n1", pool)} == {(line.node, line.pool) for line in lines if isinstance(line, ProcessLine)}
     files = {path.name: path.read_bytes() for path in (tmp_path / "journals").glob("*/*")}
     assert sum(map(len, files.values())) == sum(
-        length for (length,) in _ask(database, node.schema, "SELECT octet_length(chunk) FROM {}.journal")
+        length for (length,) in ask(database, node.schema, "SELECT octet_length(chunk) FROM {}.journal")
     )
 
 
@@ -159,8 +93,8 @@ def test_attempts_are_numbered_across_messages(
     """Retried via Celery, an operation's attempts count on, and only the conflicting one of a message comes again."""
     settings = _settings(node, strategy="naive", retry=Retry(attempts=3, base_ms=0, via=Via.CELERY))
     locked = msgspec.structs.replace(settings, lock_timeout_ms=10)
-    with database.transaction(), _worker(node, tmp_path, urls, "--pool", "solo"):
-        _ask(database, node.schema, "SELECT FROM {}.users WHERE id = 0 FOR UPDATE")
+    with database.transaction(), running(node, tmp_path, urls, "--pool", "solo"):
+        ask(database, node.schema, "SELECT FROM {}.users WHERE id = 0 FOR UPDATE")
         operations = [Operation(n, "grant", {"user": n, "amount": 1}) for n in range(2)]
         node.send(locked, *operations)
         ends = node.wait(2)
@@ -171,7 +105,7 @@ def test_attempts_are_numbered_across_messages(
 
 def test_malformed_messages_are_dropped_with_a_line(node: Node, urls: dict[str, str], tmp_path: Path) -> None:
     """Neither a crash nor a loop: the next message is run, and the log says why."""
-    with _worker(node, tmp_path, urls, "--pool", "solo"):
+    with running(node, tmp_path, urls, "--pool", "solo"):
         node.send_raw(args=[1, 2])
         node.send_raw(kwargs={"settings": {}, "operations": []})
         node.send_raw(kwargs={**msgspec.to_builtins(Batch(settings=_settings(node), operations=[])), "more": 1})
@@ -185,7 +119,7 @@ def test_the_log_keeps_passwords_to_itself(node: Node, urls: dict[str, str], tmp
     """Neither URL's password stands in the log, not even where the database refuses."""
     wrong = {**urls, "ROWRACE_DATABASE_URL": "postgresql://me:hush-hush@127.0.0.1:1/none"}
     settings = _settings(node, retry=Retry(attempts=2, base_ms=0))
-    with _worker(node, tmp_path, wrong, "--pool", "solo", "--loglevel", "DEBUG"):
+    with running(node, tmp_path, wrong, "--pool", "solo", "--loglevel", "DEBUG"):
         node.send(settings, Operation(0, "grant", {"user": 0, "amount": 1}))
         journals = tmp_path / "journals" / node.schema
         deadline = time.monotonic() + 60
@@ -210,7 +144,7 @@ def test_a_worker_without_its_settings_does_not_start(changes: dict[str, str], s
     urls = {"ROWRACE_BROKER_URL": "redis://127.0.0.1:1/0", "ROWRACE_DATABASE_URL": "postgresql://127.0.0.1:1/x"}
     done = subprocess.run(
         [sys.executable, "-m", "celery", "-A", "worker", "worker"],
-        env={**os.environ, "PYTHONPATH": HOME, **urls, **changes},
+        env={**os.environ, "PYTHONPATH": ROOT, **urls, **changes},
         cwd=tmp_path,
         timeout=60,
         check=False,
@@ -246,12 +180,12 @@ def test_a_fork_starts_anew(
     group.create(database, fresh_schema, "credits", 2, idempotency=True, recording=True)
     environment = {
         **os.environ,
-        "PYTHONPATH": HOME,
+        "PYTHONPATH": ROOT,
         "ROWRACE_DATABASE_URL": database_url,
         "ROWRACE_JOURNAL_DIR": str(tmp_path),
     }
     subprocess.run([sys.executable, "-c", _FORK, fresh_schema], env=environment, timeout=60, check=True)
-    rows = _ask(database, fresh_schema, "SELECT credits, seq FROM {}.users").fetchall()
+    rows = ask(database, fresh_schema, "SELECT credits, seq FROM {}.users").fetchall()
     assert [(175, 75)] * 2 == rows
     files = [path.read_bytes().splitlines() for path in tmp_path.glob("*/*.jsonl")]
     backends = [

@@ -118,7 +118,7 @@ class Draft:
         number = len(self.operations)
         kind, params = planned
         self.operations.append(
-            {"operation": number, "kind": kind, "params": json.dumps(params), "confirmed": confirmed}
+            {"operation": number, "kind": kind, "params": json.dumps(params), "confirmed": confirmed, "republished": 0}
         )
         self.meta["planned"] = number + 1
         return number
@@ -191,7 +191,7 @@ class _Store:
         began = 10**15 + number * TURN_NS - OFFSETS[process]
         keys = keys_of(params)
         operation = {"operation": number, "kind": kind, "params": json.dumps(params), "confirmed": True}
-        self.draft.operations.append(operation)
+        self.draft.operations.append({**operation, "republished": 0})
         missing = any(key not in self.values for key in keys)
         short = not missing and kind in ("deduct", "transfer") and self._credits(keys[0]) < params["amount"]
         reason = "missing" if missing else "insufficient" if short else None

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator import fleet
+from orchestrator.fleet import external as fleet
 from orchestrator.profile import Profile
 
 
@@ -29,8 +29,8 @@ def often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fleet, "_ASK", 0.0)
 
 
-def _external(nodes: Any, *names: str) -> fleet._External:  # noqa: ANN401 - stands in for the broker
-    return fleet._External(Profile(nodes=len(names)), nodes, list(names))
+def _external(nodes: Any, *names: str) -> fleet.External:  # noqa: ANN401 - stands in for the broker
+    return fleet.External(Profile(nodes=len(names)), nodes, list(names))
 
 
 @pytest.mark.usefixtures("often")

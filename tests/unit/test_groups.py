@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.errors import UsageError
-from orchestrator.groups import EAGER_STRATEGIES, LOSES, groups
+from orchestrator.groups import EAGER_STRATEGIES, LOSES, PRODUCED, groups
 from orchestrator.profile import Expect, Mode, Profile
 from orchestrator.verifier.verdict import Value
 from worker.contract import Isolation
@@ -71,7 +71,7 @@ def test_expect_overrules_the_table(expect: Expect) -> None:
 @pytest.mark.parametrize(
     ("profile", "said"),
     [
-        (Profile(scenarios=("loans",)), "Unknown scenario loans: the known ones are credits, config."),
+        (Profile(scenarios=("loans",)), "Unknown scenario loans: the known ones are credits, config, requests."),
         (Profile(strategies=("optimstic",)), "Unknown strategy optimstic: did you mean optimistic?"),
     ],
 )
@@ -92,6 +92,17 @@ def test_other_strategies_in_eager_mode_are_refused_with_the_reason() -> None:
     """SQLite has no row locks, and says so rather than doing something else."""
     with pytest.raises(UsageError, match="pessimistic is not on this rung: SQLite has no row locks"):
         groups(Profile(strategies=("pessimistic",), mode=Mode.EAGER), eager=True)
+
+
+def test_what_needs_a_producer_is_refused_in_eager_mode() -> None:
+    """There is nobody beside the workers to insert and to publish."""
+    with pytest.raises(UsageError, match=r"Scenario requests is not on this rung: it needs a producer .* distributed"):
+        groups(Profile(scenarios=("credits", "requests"), mode=Mode.EAGER), eager=True)
+
+
+def test_what_needs_a_producer_is_what_needs_a_request() -> None:
+    """The table says the same as the scenarios."""
+    assert sorted(PRODUCED) == [name for name, scenario in sorted(BODIES.items()) if scenario.request is not None]
 
 
 def test_other_levels_in_eager_mode_are_refused_with_the_reason() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -31,6 +32,35 @@ def test_what_is_written_is_what_is_read(tmp_path: Path, history: History) -> No
     for table, schema in TABLES.items():
         assert getattr(again, table).to_pylist() == getattr(history, table).to_pylist()
         assert getattr(again, table).schema == schema
+
+
+def test_a_history_of_before_requests_and_republishing_is_read(tmp_path: Path, history: History) -> None:
+    """Its operations needed no request and were published once; its meta asks for no bound."""
+    write(history, tmp_path)
+    old = history.operations.drop_columns(["requested", "republished"])
+    pq.write_table(old, tmp_path / "operations.parquet")
+    meta = msgspec.json.decode((tmp_path / "group.json").read_bytes())
+    for name in ("faults", "republish", "max_settle_s", "max_attempts"):
+        del meta[name]
+    (tmp_path / "group.json").write_bytes(msgspec.json.encode(meta))
+    again = read(tmp_path)
+    assert [None] * 3 == again.operations["requested"].to_pylist()
+    assert [0] * 3 == again.operations["republished"].to_pylist()
+    assert ((), False, None, None) == (
+        again.meta.faults,
+        again.meta.republish,
+        again.meta.max_settle_s,
+        again.meta.max_attempts,
+    )
+
+
+def test_columns_of_later_stand_in_their_place(tmp_path: Path, history: History) -> None:
+    """A table that lacks one in the middle, or others too, is malformed."""
+    write(history, tmp_path)
+    for left in (["operation", "kind", "params", "confirmed", "republished"], ["operation", "params", "confirmed"]):
+        pq.write_table(history.operations.select(left), tmp_path / "operations.parquet")
+        with pytest.raises(HistoryError, match=r"has the columns operation, .*, not operation, kind"):
+            read(tmp_path)
 
 
 def test_pieces_become_one_table(tmp_path: Path, history: History) -> None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from orchestrator import clean, fleet
+from orchestrator import clean
+from orchestrator.fleet.node import OWNED, address
 from orchestrator.holding import held, lives
 from orchestrator.run import new_run
 
@@ -36,11 +37,11 @@ def test_a_folder_lives_while_it_is_held(folder: Path) -> None:
 def test_cleaning_leaves_a_living_run_s_folder(folder: Path) -> None:
     """Services can't be asked after an eager run, nor after one that stands on others."""
     with held(folder):
-        assert () == clean.folders_only(folder.parent).folders
-    assert (folder,) == clean.folders_only(folder.parent).folders
+        assert () == clean.find_here(folder.parent, folders=True).folders
+    assert (folder,) == clean.find_here(folder.parent, folders=True).folders
 
 
 def test_a_node_that_a_run_has_spawned_is_known_by_its_name() -> None:
     """No other run may take it for an external one."""
-    assert fleet._OWNED.fullmatch(fleet._address(new_run(), "node12"))
-    assert not fleet._OWNED.fullmatch("celery@worker-1")
+    assert OWNED.fullmatch(address(new_run(), "node12"))
+    assert not OWNED.fullmatch("celery@worker-1")

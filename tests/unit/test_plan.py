@@ -15,6 +15,7 @@ from orchestrator.profile import Profile
 #: Pinned, so that every interpreter and machine that runs the suite proves that it plans the same.
 DIGESTS = {
     "credits": "f82299a94eba9841047e6618fa9e586573b3af737ec3e5b04c68335d80f1e856",
+    "requests": "9780514d87c18c054dca43511c5209ee5b027b3251befc8ea8f63b4f2acd2f43",
     "config": "de5223d51be7e89396e6f95175331a076b5a34ffc4999e732fbb6a2d329f6208",
 }
 
@@ -50,8 +51,13 @@ def test_longer_plan_begins_with_the_shorter() -> None:
 
 def test_unknown_scenario_is_named_before_anything_is_drawn() -> None:
     """A wrong name is told when the plan is asked for."""
-    with pytest.raises(UsageError, match="Unknown scenario loans; the scenarios are credits, config"):
+    with pytest.raises(UsageError, match="Unknown scenario loans; the scenarios are credits, config, requests"):
         plan(_profile(), "loans")
+
+
+def test_requests_are_numbered_as_their_operations() -> None:
+    """So that each task knows which row to look for."""
+    assert [*range(20)] == [each.params["request"] for each in plan(_profile(operations=20), "requests")]
 
 
 def test_no_operations_is_an_empty_plan() -> None:

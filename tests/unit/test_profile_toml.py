@@ -113,6 +113,13 @@ def test_flags_are_text() -> None:
             {("workers",): "external", ("synchronous_commit",): "false"},
             "synchronous_commit = false reaches spawned workers only: leave it out, or set it in the database itself.",
         ),
+        (
+            {("mistakes",): "publish-before-commit"},
+            (
+                "mistakes has publish-before-commit, which is made with a request: race the scenario requests,"
+                " or leave it out."
+            ),
+        ),
     ],
 )
 def test_wrong_flags_are_one_sentence(flags: dict[tuple[str, ...], str], said: str) -> None:

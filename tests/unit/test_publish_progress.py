@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from orchestrator import progress as module
@@ -64,6 +65,14 @@ def _race(*lines: Line, operations: int = 3) -> tuple[Progress, Sink]:
     progress = Progress(operations, sink)
     _feed(progress, ProcessLine(7, "node1", "here", 123, "prefork"), *lines)
     return progress, sink
+
+
+def test_what_nobody_asks_for_has_ended() -> None:
+    """It counts as failed, and is never thought to be lost."""
+    progress, _ = _race(_start(1, 1), _end(1, Outcome.OK))
+    progress.unasked(np.array([0, 2]))
+    assert (True, 2) == (progress.settled(), progress.counts().fail)
+    assert not progress.unfinished().any()
 
 
 def test_attempts_are_written_with_their_ends() -> None:

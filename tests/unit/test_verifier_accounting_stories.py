@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orchestrator.verifier import Check, Value, Witness
+from orchestrator.verifier.verdict import Named
 from tests.unit.histories import check, deduct, grant, race, transfer
 
 if TYPE_CHECKING:
@@ -267,11 +268,20 @@ def test_a_second_application_is_told_whole(draft: Draft) -> None:
             Witness(
                 anomaly="applied-twice",
                 sentence=(
-                    f"Operation 0 (deduct 5 from users/0) was applied twice: A ({ZERO}) changed users/0 at seq 1 in"
-                    f" transaction 1000, and B ({ZERO}) changed users/2 at seq 1 in transaction 1002."
+                    f"Operation 0 (deduct 5 from users/0) was applied 3 times: A ({ZERO}) changed users/0 at seq 1 in"
+                    f" transaction 1000, and B ({ZERO.replace('node-1, pid 101', 'node-2, pid 102')}) changed users/0"
+                    " at seq 2 in transaction 1001."
+                    " The second one ran a message that was not marked as redelivered."
                 ),
-                attempts=(FIRST, THIRD),
+                attempts=(FIRST, SECOND),
                 operations=(0,),
+            ),
+        ),
+        named=(
+            Named(
+                operation=0,
+                anomaly="applied-twice",
+                note="the second one ran a message that was not marked as redelivered",
             ),
         ),
     )
@@ -331,6 +341,7 @@ def test_a_lost_operation_is_told_whole(draft: Draft) -> None:
         summary="1 of 5 operations lost",
         found=1,
         witnesses=(witness,),
+        named=(Named(operation=number, anomaly="lost-operation"),),
     )
     assert expected == check(draft, "lost operations")
     first = draft.add_attempt(number, outcome="fail", reason="serialization", final=False)
@@ -357,6 +368,7 @@ def test_why_losses_are_not_known_is_said(draft: Draft) -> None:
         name="lost operations",
         value=Value.UNKNOWN,
         summary="1 of 5 operations lost, or among what could not be gathered",
+        named=(Named(operation=4, anomaly="lost-operation"),),
     )
     assert expected == check(draft, "lost operations")
     draft.meta["drained"] = False

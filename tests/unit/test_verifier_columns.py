@@ -51,6 +51,16 @@ def test_operations_stand_by_number() -> None:
     assert [True, True, True, False] == operations.confirmed.tolist()
 
 
+def test_operations_say_whether_they_were_requested_and_published_again() -> None:
+    """Nobody knows of a request where none is needed."""
+    draft = scrambled()
+    draft.operations[0].update(requested=True, republished=2)
+    draft.operations[1].update(requested=False)
+    operations = prepare(draft.history()).operations
+    assert [-1, -1, 0, 1] == operations.requested.tolist()
+    assert [0, 0, 0, 2] == operations.republished.tolist()
+
+
 def test_two_operations_stand_by_number_too() -> None:
     """Few are sorted as many are."""
     draft = race(grant(0, 1), deduct(0, 5))
@@ -74,7 +84,8 @@ def test_attempts_stand_by_token() -> None:
     """With the places of their operations, codes of their words, and -1 for what is not known."""
     draft = scrambled()
     draft.attempt_of(2).update(end_ns=None, outcome="perhaps", backend_ended=True, slot=7, final=False)
-    draft.attempt_of(1).update(outcome="info", reason="lost-connection", operation=77)
+    draft.attempt_of(1).update(outcome="info", reason="lost-connection", operation=77, redelivered=True, attempt=3)
+    draft.attempt_of(0)["detail"] = "Oops"
     columns, rows = prepare(draft.history()), by(draft.attempts, "token")
     assert [FIRST, THIRD, SECOND, FOURTH] == columns.attempts.token.tolist()
     assert [0, 2, -1, 3] == columns.attempts.operation.tolist()
@@ -83,6 +94,9 @@ def test_attempts_stand_by_token() -> None:
     assert [0, 2, 2, 1] == columns.attempts.outcome.tolist()
     assert [-1, -1, 7, 0] == columns.attempts.reason.tolist()
     assert [False, True, False, False] == columns.attempts.backend_ended.tolist()
+    assert [False, False, True, False] == columns.attempts.redelivered.tolist()
+    assert [1, 1, 3, 1] == columns.attempts.ordinal.tolist()
+    assert ["Oops", None, None, None] == columns.attempts.detail.to_pylist()
 
 
 def test_attempts_of_one_token_keep_their_order() -> None:
@@ -176,13 +190,23 @@ def test_processes_are_known_by_number() -> None:
     assert {1: ("node-1", "here", 101, "prefork"), 2: ("node-2", "here", 102, "prefork")} == processes
 
 
+def test_faults_stand_by_their_strikes() -> None:
+    """-1 where nothing was healed, no words where none were written."""
+    draft = race(grant(0, 1))
+    draft.faults.append({"name": "pause", "struck_us": 7, "healed_us": 9, "detail": "node1"})
+    draft.faults.append({"name": "kill-child", "struck_us": 3})
+    faults = prepare(draft.history()).faults
+    assert (["kill-child", "pause"], ["", "node1"]) == (faults.names, faults.details)
+    assert ([3, 7], [-1, 9]) == (faults.struck.tolist(), faults.healed.tolist())
+
+
 def test_words_have_the_codes_of_their_names() -> None:
     """Each constant is the place of its word."""
     assert ["ok", "fail", "info"] == [OUTCOMES[getattr(columns_, word)] for word in ("OK", "FAIL", "INFO")]
     words = [word.upper().replace("-", "_") for word in REASONS]
-    assert [*range(9)] == [getattr(columns_, word) for word in words]
+    assert [*range(11)] == [getattr(columns_, word) for word in words]
     assert {"version", "serialization", "deadlock", "lock-timeout"} == {REASONS[code] for code in CONFLICTS}
-    assert {"insufficient", "missing"} == {REASONS[code] for code in REFUSALS}
+    assert {"insufficient", "missing", "no-request"} == {REASONS[code] for code in REFUSALS}
 
 
 @pytest.mark.parametrize(
@@ -197,6 +221,8 @@ def test_words_have_the_codes_of_their_names() -> None:
         "duplicate",
         "lost-connection",
         "error",
+        "poison",
+        "no-request",
     ],
 )
 def test_every_reason_of_the_journal_is_known(reason: str) -> None:

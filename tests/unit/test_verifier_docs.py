@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.history import TABLES
-from orchestrator.verifier import CONSISTENT, EARNED
+from orchestrator.verifier import ASKED, CONSISTENT, EARNED
 from orchestrator.verifier.dependencies import ANOMALIES
 from orchestrator.verifier.facts import PROMISED
 from orchestrator.verifier.settling import OUTCOMES
@@ -16,7 +16,7 @@ from orchestrator.verifier.settling import OUTCOMES
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-@pytest.mark.parametrize("name", [*CONSISTENT, *EARNED])
+@pytest.mark.parametrize("name", [*CONSISTENT, *ASKED, *EARNED])
 def test_every_check_has_a_section(name: str) -> None:
     """What is checked is defined."""
     assert f"### {name}\n" in (DOCS / "verifier.md").read_text(encoding="utf-8")
@@ -31,6 +31,14 @@ def test_every_anomaly_is_named(anomaly: str) -> None:
     """As a word of its own, and not as a part of another's name."""
     text = (DOCS / "verifier.md").read_text(encoding="utf-8")
     assert re.search(rf"(?<![\w-]){re.escape(anomaly)}(?![\w-])", text)
+
+
+@pytest.mark.parametrize(
+    "anomaly", ["starved", "poison", "gave-up", "retry-storm", "ghost-effect", "unfulfilled-request"]
+)
+def test_what_is_found_where_it_is_asked_for_is_defined(anomaly: str) -> None:
+    """In the table of its check."""
+    assert f"| {anomaly} | " in (DOCS / "verifier.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("level", PROMISED)

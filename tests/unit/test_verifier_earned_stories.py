@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.verifier import CONSISTENT, EARNED, Check, Value, verify
+from orchestrator.verifier import ASKED, CONSISTENT, EARNED, Check, Value, verify
 from orchestrator.verifier.columns import prepare
 from orchestrator.verifier.facts import Facts
 from orchestrator.verifier.overlap import workers
@@ -145,11 +145,15 @@ def test_a_run_without_operations_shows_nothing() -> None:
 
 
 def test_the_checks_stand_in_the_order_in_which_they_are_told() -> None:
-    """Consistency first, then what VALID is earned with."""
+    """Consistency first, then what is asked for, then what VALID is earned with."""
     consistent = ["lost updates", "applied once", "lost operations", "accounting", "row chains", "intents"]
     assert [*consistent, "refusals", "dependencies", "business rules", "conserved"] == [*CONSISTENT]
     assert ["overlap", "work", "fleet", "complete"] == [*EARNED]
     assert [*CONSISTENT, *EARNED] == [found.name for found in verify(busy().history()).checks]
+    draft = busy(max_attempts=3)
+    draft.operations[0]["requested"] = True
+    assert ["requests", "progress"] == [*ASKED]
+    assert [*CONSISTENT, *ASKED, *EARNED] == [found.name for found in verify(draft.history()).checks]
     assert [*EARNED] == [found.name for found in verify(busy(recording=False).history()).checks]
 
 

@@ -12,6 +12,7 @@ from tests.unit.histories import CONFIG
 
 DEDUCT = ("deduct", {"user": 1, "amount": 5})
 GRANT = ("grant", {"user": 1, "amount": 5})
+FULFIL = ("fulfil", {"request": 7, "user": 1, "amount": 5})
 TRANSFER = ("transfer", {"source": 1, "target": 2, "amount": 5})
 
 SET = ("set_field", {"agent": 3, "field": "model", "value": "large"})
@@ -21,9 +22,10 @@ COUNT = ("increment", {"agent": 3, "field": "calls", "by": 2})
 Operation = tuple[str, dict[str, Any]]
 
 
-def test_two_scenarios_are_known() -> None:
-    """Credits are conserved, configurations are not."""
-    assert {"credits": ("users", "credits"), "config": ("configs", None)} == {
+def test_three_scenarios_are_known() -> None:
+    """Credits are conserved, those asked for by requests too; configurations are not."""
+    users = ("users", "credits")
+    assert {"credits": users, "requests": users, "config": ("configs", None)} == {
         name: (rules.relation, rules.conserved) for name, rules in RULES.items()
     }
 
@@ -34,6 +36,7 @@ def test_two_scenarios_are_known() -> None:
         ("credits", DEDUCT, ("1",)),
         ("credits", GRANT, ("1",)),
         ("credits", TRANSFER, ("1", "2")),
+        ("requests", FULFIL, ("1",)),
         ("config", SET, ("3",)),
         ("config", SEVERAL, ("3",)),
         ("config", COUNT, ("3",)),
@@ -51,6 +54,8 @@ def test_an_operation_touches_the_rows_that_it_names(
     [
         (DEDUCT, "1", 15),
         (GRANT, "1", 25),
+        (FULFIL, "1", 25),
+        (FULFIL, "2", None),
         (TRANSFER, "1", 15),
         (TRANSFER, "2", 25),
         (DEDUCT, "2", None),
@@ -61,7 +66,7 @@ def test_credits_change_by_the_amount(operation: Operation, key: str, expected: 
     """Other columns stay as they were; other rows are no concern of the operation."""
     before = {"id": 9, "credits": 20}
     wanted = None if expected is None else {"id": 9, "credits": expected}
-    assert wanted == RULES["credits"].change(*operation, key, before)
+    assert wanted == RULES["requests"].change(*operation, key, before)
 
 
 @pytest.mark.parametrize(
@@ -88,10 +93,17 @@ def test_a_kind_that_nobody_knows_is_no_configurations() -> None:
         configs.change("multiply", {"agent": 3}, "3", {"id": 3, "config": CONFIG})
 
 
-@pytest.mark.parametrize(("operation", "expected"), [(DEDUCT, ("1", 5)), (TRANSFER, ("1", 5)), (GRANT, None)])
+@pytest.mark.parametrize(
+    ("operation", "expected"), [(DEDUCT, ("1", 5)), (TRANSFER, ("1", 5)), (GRANT, None), (FULFIL, None)]
+)
 def test_who_takes_credits_needs_them(operation: Operation, expected: tuple[str, int] | None) -> None:
     """From the user, or from a transfer's source."""
     assert expected == RULES["credits"].demand(*operation)
+
+
+def test_an_operation_that_was_asked_for_names_its_request() -> None:
+    """Beside what it grants."""
+    assert "grant 5 to users/1 for request 7" == RULES["requests"].words(*FULFIL)
 
 
 def test_configurations_need_no_level() -> None:
@@ -101,7 +113,7 @@ def test_configurations_need_no_level() -> None:
     assert [0, 0] == [rules.level({"config": CONFIG}), rules.flow(*COUNT)]
 
 
-@pytest.mark.parametrize(("operation", "expected"), [(DEDUCT, -5), (GRANT, 5), (TRANSFER, 0)])
+@pytest.mark.parametrize(("operation", "expected"), [(DEDUCT, -5), (GRANT, 5), (FULFIL, 5), (TRANSFER, 0)])
 def test_operations_change_the_sum_of_credits(operation: Operation, expected: int) -> None:
     """A transfer doesn't."""
     assert expected == RULES["credits"].flow(*operation)

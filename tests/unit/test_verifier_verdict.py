@@ -34,7 +34,7 @@ CHECK = Check(name="n", value=Value.VALID, summary="s")
                 "history": (),
             },
         ),
-        (CHECK, {"found": 0, "witnesses": ()}),
+        (CHECK, {"found": 0, "witnesses": (), "named": ()}),
         (Verdict(value=Value.VALID, isolation=CHECK, checks=()), {"not_checked": (), "dependencies": None}),
         (
             Judgement(

@@ -13,7 +13,7 @@ from worker.link import Answer
 from worker.statements import UNLOCK_SESSION, statements
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from sqlalchemy.sql.expression import ClauseElement
 
@@ -82,13 +82,18 @@ class Fake:
         """Tell."""
         self._tell(f"begin {begin.isolation}")
 
-    def commit(self) -> None:
+    def commit(self, sent: Callable[[], None] | None = None) -> None:
         """Tell."""
+        assert sent is None
         self._tell("commit")
 
     def rollback(self) -> None:
         """Tell."""
         self._tell("rollback")
+
+    def disconnect(self) -> None:
+        """Tell."""
+        self._tell("disconnect")
 
     def close(self) -> None:
         """Tell."""

@@ -52,6 +52,9 @@ class Scenario:
     kinds: Mapping[str, Kind]
     #: Statements that the kinds' steps name, for a table and a dialect.
     atomic: Callable[[sa.Table, str], Mapping[str, ClauseElement]]
+    #: The request, a row of the schema's table `requests`, that must be there before an operation is done, by the
+    #: operation's params; None: operations need none.
+    request: Callable[[Mapping[str, Any]], int] | None = None
 
     def table(self, schema: str | None) -> sa.Table:
         """Describe the relation in a schema, in a metadata of its own."""

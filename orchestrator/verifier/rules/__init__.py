@@ -36,19 +36,22 @@ class Rules:
     flow: Callable[[str, Document], int]
 
 
+_CREDITS: Final = Rules(
+    relation="users",
+    touches=users.touches,
+    change=users.change,
+    level=users.level,
+    demand=users.demand,
+    fault=users.fault,
+    words=users.words,
+    conserved="credits",
+    flow=users.flow,
+)
+
 #: Scenarios whose operations the verifier knows; others are judged by what needs no intent.
 RULES: Final = {
-    "credits": Rules(
-        relation="users",
-        touches=users.touches,
-        change=users.change,
-        level=users.level,
-        demand=users.demand,
-        fault=users.fault,
-        words=users.words,
-        conserved="credits",
-        flow=users.flow,
-    ),
+    "credits": _CREDITS,
+    "requests": _CREDITS,  # whose operations are asked for by rows of their own: the check `requests`
     "config": Rules(
         relation="configs",
         touches=configs.touches,

@@ -1,11 +1,13 @@
-"""Users with credits: deduct, grant, transfer; never below zero, and nothing is made or lost on the way."""
+"""Users with credits: deduct, grant, transfer, fulfil; never below zero, nothing is made or lost on the way."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
 #: The parameters that name rows, by kind; where credits are taken, the first one gives them.
-_NAMED: Final = {"deduct": ("user",), "grant": ("user",), "transfer": ("source", "target")}
+_NAMED: Final = {"deduct": ("user",), "grant": ("user",), "transfer": ("source", "target"), "fulfil": ("user",)}
+#: Kinds that only give, which nothing can be wanting for.
+_GIVES: Final = ("grant", "fulfil")
 
 
 def touches(kind: str, params: dict[str, Any]) -> tuple[str, ...]:
@@ -28,8 +30,8 @@ def level(state: dict[str, Any]) -> int:
 
 
 def demand(kind: str, params: dict[str, Any]) -> tuple[str, int] | None:
-    """A deduction or transfer needs its amount; a grant needs nothing."""
-    if kind == "grant":
+    """A deduction or transfer needs its amount; what only gives needs nothing."""
+    if kind in _GIVES:
         return None
     return touches(kind, params)[0], params["amount"]
 
@@ -43,8 +45,8 @@ def fault(state: dict[str, Any]) -> str | None:
 
 
 def flow(kind: str, params: dict[str, Any]) -> int:
-    """A grant adds to the sum of all credits, a deduction takes from it, a transfer does neither."""
-    signs = {"grant": 1, "deduct": -1, "transfer": 0}
+    """What only gives adds to the sum of all credits, a deduction takes from it, a transfer does neither."""
+    signs = {"grant": 1, "fulfil": 1, "deduct": -1, "transfer": 0}
     return int(signs[kind] * params["amount"])
 
 
@@ -53,4 +55,6 @@ def words(kind: str, params: dict[str, Any]) -> str:
     amount = params["amount"]
     if kind == "transfer":
         return f"transfer {amount} from users/{params['source']} to users/{params['target']}"
+    if kind == "fulfil":
+        return f"grant {amount} to users/{params['user']} for request {params['request']}"
     return f"{kind} {amount} {'to' if kind == 'grant' else 'from'} users/{params['user']}"

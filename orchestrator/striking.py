@@ -1,0 +1,144 @@
+"""Breaking things in a run: its fault plan, the ways that faults disturb, and what the workers are told of it."""
+
+from __future__ import annotations
+
+import random
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from orchestrator.faults import clock, worker
+from orchestrator.faults.model import Reach
+from orchestrator.faults.network import Links, links_needed
+from orchestrator.faults.plan import failpoints, parse
+from orchestrator.faults.striker import Striker
+from orchestrator.hosts.faults import known
+from orchestrator.hosts.remote import Remote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from orchestrator.faults.model import Nodes, Planned
+    from orchestrator.faults.striker import Strike
+    from orchestrator.profile import Profile
+    from orchestrator.services import Services
+    from worker.contract import Failpoint
+
+#: Environment variable by which the workers of a spawned fleet are told each key of the profile's section `worker`.
+_TOLD: Final = {
+    "acks_late": "ROWRACE_ACKS_LATE",
+    "reject_on_worker_lost": "ROWRACE_REJECT_ON_WORKER_LOST",
+    "max_deliveries": "ROWRACE_MAX_DELIVERIES",
+    "pool_size": "ROWRACE_POOL_SIZE",
+    "pool_timeout": "ROWRACE_POOL_TIMEOUT",
+    "engine_before_fork": "ROWRACE_ENGINE_BEFORE_FORK",
+    "recovery": "ROWRACE_RECOVERY",
+}
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """The group that faults are to meet."""
+
+    nodes: Nodes
+    services: Services
+    schema: str
+    table: str
+    queue: str
+
+
+class Troubles:
+    """A run's fault plan, made ready for services and workers."""
+
+    def __init__(self, planned: tuple[Planned, ...], links: Links | None, wires: Path | None = None) -> None:
+        self._planned = planned
+        self._links = links
+        #: Asks the owner of the hosts that the run is on.
+        self._remote = Remote(wires) if wires is not None else None
+        self._known = known(wires)
+        #: They travel in every message.
+        self.failpoints: tuple[Failpoint, ...] = failpoints(planned)
+
+    def url(self, party: str, service: str, url: str) -> str:
+        """Give the URL by which a party reaches a service ("db" or "broker"): a proxy's where the plan cuts there."""
+        return url if self._links is None else self._links.url(party, service) or url
+
+    def environments(self, profile: Profile, urls: Mapping[str, str]) -> dict[str, dict[str, str]]:
+        """Give, per node, what its environment says beside the usual; `urls` are "db" and "broker", direct."""
+        common = {_TOLD[key]: _text(value) for key, value in msgspec.to_builtins(profile.worker).items()}
+        skewed = clock.environment(self._planned)
+        return {
+            node: {
+                **common,
+                "ROWRACE_DATABASE_URL": self.url(node, "db", urls["db"]),
+                "ROWRACE_BROKER_URL": self.url(node, "broker", urls["broker"]),
+                **skewed.get(node, {}),
+            }
+            for node in nodes_of(profile)
+        }
+
+    def celery_settings(self, profile: Profile) -> Mapping[str, tuple[str, ...]]:
+        """Give, per node, what its command line says beside the usual."""
+        return worker.celery_settings(self._planned, nodes_of(profile))
+
+    def striker(self, profile: Profile, target: Target, began_us: int) -> Striker | None:
+        """Make ready to strike one group; `began_us` is the database's clock now. None where nothing is planned."""
+        if not self._planned:
+            return None
+        ahead = began_us - time.monotonic_ns() // 1000
+        reach = Reach(
+            nodes=target.nodes,
+            servers=target.services.servers,
+            database_url=target.services.database_url,
+            broker_url=target.services.broker_url,
+            schema=target.schema,
+            table=target.table,
+            queue=target.queue,
+            network=self._remote or self._links,
+            random=random.Random(profile.seed),  # noqa: S311 - choices must be repeatable, not secret
+        )
+        return Striker(self._planned, reach, lambda: time.monotonic_ns() // 1000 + ahead, known=self._known)
+
+
+def strikes(striker: Striker | None) -> list[Strike]:
+    """List what was struck."""
+    return striker.strikes() if striker else []
+
+
+def gaps(striker: Striker | None) -> tuple[str, ...]:
+    """Say what of the plan did not come about: faults that were asked for and not met show nothing."""
+    if striker is None:
+        return ()
+    idle = (f"fault {text} never struck: nothing was there, or the race was over" for text in striker.unstruck())
+    return (*striker.gaps(), *idle)
+
+
+def nodes_of(profile: Profile) -> tuple[str, ...]:
+    """Name the nodes that a run spawns."""
+    return tuple(f"node{number}" for number in range(1, profile.nodes + 1))
+
+
+def _text(value: object) -> str:
+    return str(int(value)) if isinstance(value, bool) else str(value)
+
+
+def planned(profile: Profile, wires: Path | None = None) -> tuple[Planned, ...]:
+    """Read a profile's fault plan; raises UsageError."""
+    return parse(profile.faults, known(wires))
+
+
+@contextmanager
+def troubles(profile: Profile, services: Services, wires: Path | None = None) -> Iterator[Troubles]:
+    """Make a run's fault plan ready; the proxies that it needs end with the block."""
+    found = planned(profile, wires)
+    if wires is not None:  # the hosts' own network is cut, and nobody goes through a proxy
+        yield Troubles(found, None, wires)
+        return
+    needed = links_needed(found, nodes_of(profile))
+    if not needed:
+        yield Troubles(found, None)
+        return
+    with Links(needed, {"db": services.database_url, "broker": services.broker_url}) as links:
+        yield Troubles(found, links)
