@@ -103,7 +103,7 @@ class Pipe:
             self._end(End.RST)
             return
         if not data:
-            self._end(End.RST if self.broken else End.FIN)
+            self._end(End.FIN)  # a reset, should the sink have been found broken
         elif self._connection.link.traps:
             self._connection.spring(self, data)
         else:
@@ -119,9 +119,9 @@ class Pipe:
             self._push(data, len(data))
 
     def _push(self, what: bytes | End, size: int) -> None:
-        """Put something behind what is on its way: nothing overtakes."""
+        """Put something behind what is on its way: it overtakes nothing, however early it is due."""
         due = self.way.due(self._loop.time(), size) if self.way.shaped else 0.0
-        self._queue.append((max(due, self._queue[-1][0]) if self._queue else due, what))
+        self._queue.append((due, what))
         self._size += size
         self.settle()
 

@@ -21,7 +21,7 @@ from tests.neighbours import CALM, LINK, ended, pass_on, receive, reset, silent,
 from tests.stand_ins import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.neighbours import Street
 
@@ -67,6 +67,40 @@ def test_a_reset_is_told_as_one(ways: Street, first: str) -> None:
     assert "rst" == ended(left)
 
 
+def test_who_speaks_to_somebody_gone_is_reset(ways: Street) -> None:
+    """An end that was told is only half of it: the server has closed both ways."""
+    client, server = ways.ends()
+    server.close()
+    assert "fin" == ended(client)
+    assert "rst" == _answer_to_more(ways, client)
+
+
+@pytest.mark.parametrize(("leave", "how"), [(socket.socket.close, {"delay": 3600}), (reset, {"hold": True})])
+def test_an_end_on_its_way_becomes_a_reset(
+    ways: Street, leave: Callable[[socket.socket], None], how: dict[str, float]
+) -> None:
+    """When it is found meanwhile that nobody listens there any more."""
+    client, server = ways.ends()
+    heal = ways.links.disturb([LINK], "from", **how)
+    leave(server)
+    ways.barrier()
+    for _ in range(3):
+        client.sendall(b"more")
+        ways.barrier()
+    assert silent(client)
+    heal()
+    assert "rst" == ended(client)
+
+
+def _answer_to_more(ways: Street, client: socket.socket) -> str:
+    with contextlib.suppress(ConnectionError):
+        for _ in range(3):
+            client.sendall(b"more")
+            ways.barrier()
+        return ended(client)
+    return "rst"
+
+
 def test_a_client_is_refused_while_the_target_is_down(ways: Street) -> None:
     """By reset; and served again once it is up."""
     client, server = ways.ends()
@@ -96,12 +130,11 @@ def test_a_partition_holds_its_way_and_loses_nothing(ways: Street, way: str) -> 
 
 
 @pytest.mark.parametrize(("leave", "expected"), [(socket.socket.close, "fin"), (reset, "rst")])
-def test_no_end_crosses_a_partition(ways: Street, leave: object, expected: str) -> None:
+def test_no_end_crosses_a_partition(ways: Street, leave: Callable[[socket.socket], None], expected: str) -> None:
     """It is told after healing, behind what was sent before it."""
     client, server = ways.ends()
     heal = ways.links.disturb([LINK], hold=True)
     client.sendall(b"last words")
-    assert callable(leave)
     leave(client)
     ways.barrier()
     assert silent(server)
