@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import stat
 import zlib
+from contextlib import ExitStack, contextmanager
 from difflib import get_close_matches
 from enum import StrEnum
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -26,7 +31,7 @@ from orchestrator.verifier.dependencies import LEVELS, judge
 from orchestrator.verifier.verdict import Value
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from orchestrator.history.transactions import Transactions
     from orchestrator.verifier.verdict import Judgement
@@ -74,17 +79,37 @@ def level_of(name: str) -> str:
     return known[words.lower()]
 
 
+@contextmanager
+def seekable(path: Path) -> Iterator[Path]:
+    """Give what can be read more than once: a pipe is copied into a file, and faults still name the pipe."""
+    if not path.is_fifo():
+        yield path
+        return
+    with ExitStack() as stack:
+        try:
+            copy = Path(stack.enter_context(TemporaryDirectory(prefix="rowrace-"))) / path.name
+            with path.open("rb") as source, copy.open("wb") as target:
+                shutil.copyfileobj(source, target)
+        except OSError as error:
+            raise UsageError(f"{path}: can't be copied into a temporary file ({error.strerror}).") from error
+        try:
+            yield copy
+        except UsageError as error:
+            raise UsageError(str(error).replace(str(copy), str(path))) from error
+
+
 def format_of(path: Path) -> Format:
     """Tell the form of what is at a path by its content, and by its name where the content leaves it open."""
     if not path.exists():
         raise UsageError(f"{path}: there is no such folder or file; give a run's folder, a group's, or a history.")
     if path.is_dir():
         return _of_folder(path)
+    _is_file(path)
     try:
         with opened(path) as file:
             head = file.read(_HEAD).removeprefix(BYTE_ORDER_MARK)
     except HistoryError as error:
-        raise UsageError(f"{error}.") from error
+        raise UsageError(_sentence(error)) from error
     found = _of_content(head, path.name.lower().removesuffix(".gz"))
     if found is None:
         raise UsageError(
@@ -97,12 +122,13 @@ def read(path: Path, format_: Format, *, ordered: bool = False) -> Transactions:
     """Read a foreign history, if there is memory enough to judge it; whatever is wrong with it is one sentence."""
     if not path.exists():
         raise UsageError(f"{path}: there is no such folder or file.")
+    _is_file(path)
     reader = list_append.read if format_ is Format.LIST_APPEND else partial(plain.read, ordered=ordered)
     try:
         _fits(path, format_)
         return reader(path)
     except HistoryError as error:
-        raise UsageError(f"{error}.") from error
+        raise UsageError(_sentence(error)) from error
     except OSError as error:
         raise UsageError(f"{path}: can't be read ({error.strerror or type(error).__name__}).") from error
 
@@ -171,6 +197,18 @@ def _fits(path: Path, format_: Format) -> None:
         )
 
 
+def _sentence(error: HistoryError) -> str:
+    """A fault with its full stop, unless it ends by asking what was meant."""
+    return str(error) if str(error).endswith("?") else f"{error}."
+
+
+def _is_file(path: Path) -> None:
+    """Refuse what can be read once only, or never ends."""
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise UsageError(f"{path}: is neither a file nor a folder; write the history into a file.")
+
+
 def _amount(count: int) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 10**9 else f"{count / 1e6:.0f} MB"
 
@@ -193,12 +231,12 @@ def _of_content(head: bytes, name: str) -> Format | None:
     json_ = _JSON.match(head)
     if json_:
         keys = _keys(head[json_.end() :].decode(errors="replace"))
-        if "txn" in keys and json_[1] is None:
+        is_event = {"type", "value"} <= keys
+        if "txn" in keys and not (json_[1] and is_event):
             return Format.PLAIN
-        return Format.LIST_APPEND if {"type", "value"} <= keys else None
-    header = head.lstrip().split(b"\n", 1)[0].decode(errors="replace")
-    is_header = "txn" in [cell.strip().strip('"') for cell in header.split(",")]
-    return Format.PLAIN if is_header or name.endswith((".csv", ".parquet")) else None
+        return Format.LIST_APPEND if is_event else None
+    line = head.lstrip().split(b"\n", 1)[0].decode(errors="replace")
+    return Format.PLAIN if plain.is_csv(line) or name.endswith((".csv", ".tsv", ".parquet")) else None
 
 
 def _keys(text: str) -> set[str]:

@@ -24,7 +24,12 @@ LOST: Final = (
         provoked="late acknowledgement alone; a child gets SIGKILL in mid-task, as from the kernel's OOM killer",
         caught=_LOST,
         prevention="task_reject_on_worker_lost = True, with task_acks_late",
-        profile=race(worker={"reject_on_worker_lost": False}, faults=["failpoint:after-read:action=kill:operation=20"]),
+        # Celery takes up to 10 s to call a killed child lost; until then the message must not come again by itself.
+        profile=race(
+            visibility_timeout=60,
+            worker={"reject_on_worker_lost": False},
+            faults=["failpoint:after-read:action=kill:operation=20"],
+        ),
         prevented={"worker": {"reject_on_worker_lost": True}},
     ),
     Failure(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import zlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
@@ -39,19 +40,24 @@ class MalformedError(HistoryError):
 
 
 def quoted(value: object) -> str:
-    """What a file said, fit for one short sentence: never longer than a few words, and on one line."""
-    text = value if isinstance(value, str) else repr(value)
+    """What a file said, fit for one short sentence: as JSON has it, never longer than a few words, and on one line."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     text = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text[: _QUOTED + 1])
     return f'"{text}"' if len(text) <= _QUOTED else f'"{text[: _QUOTED - 1]}…"'
+
+
+def is_packed(path: Path) -> bool:
+    """Whether a file is gzip, by its first bytes."""
+    with path.open("rb") as file:
+        return file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
     """A file's bytes, unpacked if they are gzip; MalformedError where the file can't be opened or read."""
     try:
+        packed = is_packed(path)
         with path.open("rb") as file:
-            packed = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-            file.seek(0)
             yield io.BufferedReader(cast("io.RawIOBase", gzip.GzipFile(fileobj=file))) if packed else file
     except (OSError, EOFError, zlib.error) as error:
         raise MalformedError(path, 0, _fault(error)) from error

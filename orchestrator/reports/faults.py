@@ -47,9 +47,10 @@ def render(stream: TextIO) -> None:
     for header in _HEADERS:
         built.add_column(header, overflow="fold")
     for name, kind in sorted(KNOWN.items()):
-        built.add_row(name, Text(kind.targets or "-"), ", ".join(sorted(kind.options)) or "-", _duration(kind), kind.help)
+        options = ", ".join(sorted(kind.options))
+        built.add_row(name, Text(kind.targets or "-"), options or "-", _duration(kind), kind.help)
     console.print(built)
-    console.print("A plan: name[:target...][:key=value...], entries divided by commas; at, every, for and count say when.")
+    console.print("A plan: name[:target...][:key=value...], divided by commas; at, every, for and count say when.")
     console.print(f"Mistakes: {', '.join(sorted(Mistake))}.", soft_wrap=True)
 
 

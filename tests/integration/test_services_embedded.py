@@ -44,7 +44,7 @@ def test_a_distributions_servers_are_started_the_same_way(old_services: Services
         ("synchronous_commit", "on"),
         ("track_commit_timestamp", "on"),
         ("max_connections", "200"),
-        ("deadlock_timeout", "1s"),
+        ("deadlock_timeout", "20ms"),
         ("listen_addresses", "127.0.0.1"),
         ("unix_socket_directories", ""),
         ("password_encryption", "scram-sha-256"),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import sys
+from threading import Thread
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -145,7 +147,22 @@ def test_a_folder_of_parquet_is_judged_too(verify: Verify, tmp_path: Path) -> No
         (KEPT, ("--format", "xml"), "Invalid value for '--format': 'xml' is not one of 'auto', 'run', 'list-append', "),
         (HEADER + "1,r,x,-1,,,,\n", (), "h.csv, line 2: version is negative."),
         ("a,b\n1,2\n", (), 'h.csv, line 1: the plain form has no column "a", only txn, op, '),
+        (HEADER.replace("op", "opp"), (), 'h.csv, line 1: the plain form has no column "opp"; did you mean op?\n'),
         ("", (), "h.csv: the file is empty."),
+        ("1,r,x,0\n", (), "h.csv, line 1: the first line must name the columns (txn, op, key, version …), "),
+        (KEPT, ("--level", "PRAM", "--level", "prefix"), "--level is given 2 times; give it once."),
+        (KEPT, ("--format", "plain", "--format", "auto"), "--format is given 2 times; give it once."),
+        (KEPT, ("--versions", "ordered", "--versions", "ordered"), "--versions is given 2 times; give it once."),
+        (
+            KEPT,
+            ("--versions", "counted", "--format", "run"),
+            "--versions is for the plain form alone, and h.csv is taken for run.",
+        ),
+        (
+            APPENDS,
+            ("--versions", "ordered"),
+            "--versions is for the plain form alone, and h.csv is taken for list-append.",
+        ),
     ],
 )
 def test_wrong_usage_is_one_sentence_and_2(
@@ -156,6 +173,36 @@ def test_wrong_usage_is_one_sentence_and_2(
     assert 2 == done.returncode, done
     assert done.stderr.startswith(f"rowrace: {said}"), done.stderr
     assert (1, "") == (len(done.stderr.splitlines()), done.stdout)
+
+
+def test_a_run_is_not_asked_how_versions_count(verify: Verify, tmp_path: Path) -> None:
+    """Nor is the flag passed over silently."""
+    (tmp_path / "run" / "1-credits").mkdir(parents=True)
+    (tmp_path / "run" / "1-credits" / "group.json").touch()
+    done = verify(None, "--versions", "ordered", name="run")
+    said = "--versions is for the plain form alone, and run is taken for run."
+    assert Done(2, "", f"rowrace: {said}\n") == done
+
+
+@pytest.mark.parametrize("report", ["{}", '{"rows": 3}', '{"rows": [{}]}', "", "[]"])
+def test_a_run_s_report_without_its_rows_is_one_sentence(verify: Verify, tmp_path: Path, report: str) -> None:
+    """Nobody could say whether a group is missing."""
+    (tmp_path / "run" / "1-credits").mkdir(parents=True)
+    (tmp_path / "run" / "1-credits" / "group.json").touch()
+    (tmp_path / "run" / "run.json").write_text(report, encoding="utf-8")
+    said = "run/run.json: can't be read as a run's report, so groups may be missing unnoticed."
+    assert Done(2, "", f"rowrace: {said}\n") == verify(None, name="run")
+
+
+def test_a_pipe_is_judged_as_a_file_is(verify: Verify, tmp_path: Path) -> None:
+    """Whatever comes out of it, packed or not, is called by the pipe's name."""
+    os.mkfifo(tmp_path / "pipe")
+    for content, code, said in ((LOST, 1, "INVALID: pipe\n"), (APPENDS, 0, "VALID: pipe\n")):
+        writer = Thread(daemon=True, target=(tmp_path / "pipe").write_bytes, args=[gzip.compress(content.encode())])
+        writer.start()
+        done = verify(None, name="pipe")
+        writer.join()
+        assert (code, "", said) == (done.returncode, done.stderr, done.stdout[: len(said)])
 
 
 def test_what_does_not_fit_into_memory_is_refused(verify: Verify, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+from functools import partial
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -37,6 +40,9 @@ CONTENTS = {
     "json line with a value": (b'\n{"value": "five", "type": 3, "txn": 1}', Format.PLAIN),
     "csv": (b'"op","txn",key,version\n', Format.PLAIN),
     "csv with a mark": (b"\xef\xbb\xbftxn,op\r\n1,r", Format.PLAIN),
+    "csv with tabs": (b"op\ttxn\tkey\n", Format.PLAIN),
+    "csv without a header": (b"1,r,x,0\n", Format.PLAIN),
+    "json lines in an array": (b"[" + LINE.encode() + b"]", Format.PLAIN),
 }
 
 
@@ -91,6 +97,46 @@ def test_nothing_there_is_one_sentence(tmp_path: Path) -> None:
         format_of(tmp_path / "none")
     with pytest.raises(UsageError, match="there is no such folder or file"):
         foreign.read(tmp_path / "none", Format.PLAIN)
+
+
+def test_a_pipe_can_be_read_once_only(tmp_path: Path) -> None:
+    """So whoever has one makes a file of it, which is gone afterwards; a fault in it names the pipe."""
+    os.mkfifo(tmp_path / "pipe")
+    for refused in (partial(format_of, tmp_path / "pipe"), partial(foreign.read, tmp_path / "pipe", Format.PLAIN)):
+        with pytest.raises(UsageError, match="pipe: is neither a file nor a folder; write the history into a file"):
+            refused()
+    writer = Thread(daemon=True, target=(tmp_path / "pipe").write_bytes, args=[b"txn,op,key,version\n1,r,x,-2\n"])
+    writer.start()
+    with (
+        pytest.raises(UsageError, match=f"^{tmp_path / 'pipe'}, line 2: version is negative"),
+        foreign.seekable(tmp_path / "pipe") as file,
+    ):
+        foreign.read(file, format_of(file))
+    writer.join()
+    assert not file.parent.exists()
+
+
+def test_a_pipe_without_room_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system's reason is told."""
+
+    def copy(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    os.mkfifo(tmp_path / "pipe")
+    writer = Thread(daemon=True, target=(tmp_path / "pipe").write_bytes, args=[b""])
+    writer.start()
+    monkeypatch.setattr("shutil.copyfileobj", copy)
+    said = r"pipe: can't be copied into a temporary file \(No space left on device\)"
+    with pytest.raises(UsageError, match=said), foreign.seekable(tmp_path / "pipe"):
+        raise NotImplementedError
+    writer.join()
+
+
+def test_a_file_is_read_where_it_is(tmp_path: Path) -> None:
+    """Nothing is copied that can be read twice."""
+    (tmp_path / "h").touch()
+    with foreign.seekable(tmp_path / "h") as file:
+        assert tmp_path / "h" == file
 
 
 def test_a_cut_off_gzip_file_is_one_sentence(tmp_path: Path) -> None:

@@ -196,6 +196,21 @@ def test_large_keys_become_dense_rows(tmp_path: Path) -> None:
         assert "-3" == history.names.row(1)
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_names_may_be_integers_beyond_64_bits(form: str, tmp_path: Path) -> None:
+    """They are names: nobody reckons with them."""
+    large = 2**64 - 1
+    rows = [{"txn": large - n, "op": "r", "key": large - n // 2, "session": large, "version": 0} for n in range(3)]
+    if form == "parquet":
+        wide = {name: pa.array([row[name] for row in rows], pa.uint64()) for name in ("txn", "key", "session")}
+        pq.write_table(pa.table({**wide, "op": ["r"] * 3, "version": [0] * 3}), tmp_path / "history")
+        history = plain.read(tmp_path / "history")
+    else:
+        history = read(tmp_path, FORMS[form](rows))
+    assert ([0, 1, 2], [0, 0, 1]) == (shown(history)["txn"], shown(history)["row"])
+    assert (str(large), str(large)) == (history.names.row(0), str(history.names.details(2)["session"]))
+
+
 def test_a_file_of_no_lines_is_an_empty_history(tmp_path: Path) -> None:
     """A header alone is well-formed, and proves nothing."""
     history = read(tmp_path, b"txn,op,key,version\n")
@@ -225,7 +240,20 @@ FAULTS = {
     "no op": (HEADER + b"1,,x,0,,,,\n", "line 2: op is missing; it is one of r, w, p"),
     "no key": (HEADER + b"1,r,x,0,,,,\n1,w,,1,,,,\n", "line 3: key is missing"),
     "text as version": (HEADER + b"1,r,x,0,,,,\n\n1,w,x,one,,,,\n", 'line 4: version is "one", not an integer'),
-    "large version": (HEADER + b"1,r,x,99999999999999999999,,,,\n", 'line 2: version is "99999999999999999999", not'),
+    "large version": (
+        HEADER + b"1,r,x,99999999999999999999,,,,\n",
+        'line 2: version is "99999999999999999999", an integer beyond 64 bits',
+    ),
+    "version without end": (HEADER + b"1,r,x," + b"9" * 5000 + b",,,,\n", "an integer beyond 64 bits"),
+    "semicolons": (b"txn;op;key;version\n1;r;x;0\n", "line 1: its columns seem to be separated by semicolons"),
+    "semicolons and a comma": (b"txn;op;key;version\n1;r;x,y;0\n", "line 1: its columns seem to be separated by semi"),
+    "tabs": (b"txn\top\tkey\tversion\n", "line 1: its columns seem to be separated by tabs; separate them by commas"),
+    "bars without a header": (b"1|r|x|0\n", "line 1: its columns seem to be separated by bars"),
+    "no header": (
+        b"1,r,key,0\n1,w,key,1\n",
+        'line 1: the first line must name the columns (txn, op, key, version …), and begins with "1"',
+    ),
+    "capitals": (b"TXN,op,key,version\n", 'line 1: the plain form has no column "TXN"; did you mean txn?'),
     "negative version": (HEADER + b"1,r,x,-1,,,,\n", "line 2: version is negative"),
     "version 0 written": (HEADER + b"1,r,x,0,,,,\n1,w,x,0,,,,\n", "line 3: version is 0 in a write"),
     "unknown outcome": (HEADER + b"1,r,x,0,,done,,\n", 'line 2: outcome is "done", not ok, fail or info'),
@@ -255,9 +283,13 @@ FAULTS = {
     "JSON: unknown column": (b'{"txn": 1, "when": 2}\n', 'line 1: the plain form has no column "when"'),
     "JSON: no txn": (b'{"txn": 1}\n{"op": "r"}\n', "line 2: txn is missing"),
     "JSON: version": (b'{"txn": 1}\n{"txn": 2, "version": "3"}\n', 'line 2: version is "3", not an integer'),
-    "JSON: true": (b'{"txn": true}\n', 'line 1: txn is "True", neither an integer nor text'),
+    "JSON: true": (b'{"txn": true}\n', 'line 1: txn is "true", neither an integer nor text'),
+    "JSON: truths": (b'{"txn": 1, "op": [true, null, "a"]}\n', 'line 1: op is "[true, null, "a"]", not text'),
+    "JSON: misspelt": (b'{"txn": 1, "sesion": 2}\n', 'no column "sesion"; did you mean session?'),
+    "JSON: array": (b'[{"txn": 1}, {"txn": 2}]\n', "line 1: its objects stand in an array; write one object a line"),
+    "JSON: array over lines": (b'\n[\n  {"txn": 1},\n  {"txn": 2}\n]\n', "line 2: its objects stand in an array"),
     "JSON: outcome": (b'{"txn": 1}\n\n{"txn": 2, "outcome": "no"}\n', 'line 3: outcome is "no", not ok, fail or info'),
-    "JSON: large version": (b'{"txn":1,"op":"r","key":1,"version":9999999999999999999}\n', "line 1: version is"),
+    "JSON: large version": (b'{"txn":1,"op":"r","key":1,"version":9999999999999999999}\n', "beyond 64 bits"),
     "JSON: not UTF-8": (b'{"txn": 1}\n{"txn": "\xff"}\n', "line 2: byte 0xff isn't UTF-8"),
     "cut off gzip": (gzip.compress(HEADER + b"1,r,x,0,,,,\n" * 9)[:-12], "history: the gzip data is cut off"),
     "predicate elsewhere": (
@@ -267,6 +299,7 @@ FAULTS = {
     "no predicate": (b"txn,op,key,version,predicate\n1,p,x,0,\n", "line 2: predicate is missing"),
     "matches elsewhere": (b"txn,op,key,version,matches\n1,r,x,0,P\n", "line 2: matches stands on lines with op w only"),
     "not Parquet": (b"PAR1 or so", "history: can't be read"),
+    "Parquet in gzip": (gzip.compress(b"PAR1 or so"), "history: is Parquet inside gzip, which can't be read"),
 }
 
 
@@ -286,6 +319,8 @@ COLUMNS: dict[str, Any] = {"txn": [1, 1, 2], "op": ["r", "w", "r"], "key": [1, 1
 PARQUET_FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "text": ({"version": ["0", "a", "1"]}, 'row 1: version is "a", not an integer'),
     "fraction": ({"version": [0.0, 1.5, 1.0]}, 'row 1: version is "1.5", not an integer'),
+    "large": ({"version": pa.array([0, 2**63, 1], pa.uint64())}, "an integer beyond 64 bits"),
+    "large fraction": ({"key": [1.0, 1e30, 1.0]}, 'row 1: key is "1e+30", an integer beyond 64 bits'),
     "truth": ({"key": [True, False, True]}, "column key holds bool, not integers or text"),
     "lists": ({"version": [[1], [2], [3]]}, "column version holds list<"),
     "numbers as op": ({"op": [1, 2, 3]}, "column op holds int64, not text"),

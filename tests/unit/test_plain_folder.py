@@ -211,6 +211,10 @@ def test_a_folder_of_one_file_is_told(tmp_path: Path) -> None:
     """Both files must be there."""
     folder(tmp_path, TRANSACTIONS, OPERATIONS)
     (tmp_path / "operations.parquet").unlink()
+    with pytest.raises(MalformedError, match="there is no such file; a folder of the plain form holds ") as told:
+        plain.read(tmp_path)
+    assert 1 == str(told.value).count(str(tmp_path))
+    (tmp_path / "operations.parquet").mkdir()
     with pytest.raises(MalformedError, match=r"operations.parquet: can't be read"):
         plain.read(tmp_path)
 
@@ -223,12 +227,27 @@ def test_a_missing_column_is_told(column: str, tmp_path: Path) -> None:
         plain.read(folder(tmp_path, TRANSACTIONS, operations))
 
 
-@pytest.mark.parametrize(("file", "column"), [("transactions", "outcom"), ("operations", "versions")])
-def test_a_column_that_is_not_known_is_a_fault(tmp_path: Path, file: str, column: str) -> None:
+@pytest.mark.parametrize(
+    ("file", "column", "hint"),
+    [
+        ("transactions", "outcom", "; did you mean outcome?"),
+        ("operations", "versions", "; did you mean version?"),
+        ("operations", "colour", ", only txn, key, write, version"),
+    ],
+)
+def test_a_column_that_is_not_known_is_a_fault(tmp_path: Path, file: str, column: str, hint: str) -> None:
     """One that is misspelt would silently be left out."""
     pq.write_table(pa.table(TRANSACTIONS), tmp_path / "transactions.parquet")
     pq.write_table(pa.table(OPERATIONS), tmp_path / "operations.parquet")
     table = {"transactions": TRANSACTIONS, "operations": OPERATIONS}[file]
     pq.write_table(pa.table({**table, column: [1] * len(next(iter(table.values())))}), tmp_path / f"{file}.parquet")
-    with pytest.raises(MalformedError, match=f"{file}.parquet: there is no column '{column}', only "):
+    with pytest.raises(MalformedError) as told:
         plain.read(tmp_path)
+    assert f'{tmp_path / file}.parquet: there is no column "{column}"{hint}' == str(told.value)
+
+
+def test_a_needed_column_that_is_misspelt_is_named(tmp_path: Path) -> None:
+    """Rather than called missing."""
+    operations = {("vrsion" if name == "version" else name): values for name, values in OPERATIONS.items()}
+    with pytest.raises(MalformedError, match='no column "vrsion"; did you mean version'):
+        plain.read(folder(tmp_path, TRANSACTIONS, operations))

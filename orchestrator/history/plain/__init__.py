@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import pyarrow as pa
 
-from orchestrator.history.lines import BYTE_ORDER_MARK, opened
+from orchestrator.history.lines import BYTE_ORDER_MARK, MalformedError, is_packed, opened
 from orchestrator.history.plain.assembly import assembled, joined
 from orchestrator.history.plain.columns import COLUMNS, Fault
-from orchestrator.history.plain.csv_lines import CsvLines
+from orchestrator.history.plain.csv_lines import SEPARATORS, CsvLines, is_line
 from orchestrator.history.plain.json_lines import JsonLines
 from orchestrator.history.plain.parquet import OPERATIONS, TRANSACTIONS, ParquetRows, read_folder, write_parquet
 from orchestrator.history.plain.pieces import pieces
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from orchestrator.history.lines import MalformedError
     from orchestrator.history.transactions import Transactions
 
 #: What a Parquet file begins with.
@@ -54,12 +53,20 @@ def read(path: Path, *, ordered: bool = False) -> Transactions:
         pa.default_memory_pool().release_unused()  # it would keep as much as was held at once
 
 
+def is_csv(line: str) -> bool:
+    """Whether a file's first line looks like CSV of the plain form, though commas or the header may be lacking."""
+    return any(is_line(line.split(separator)) for separator in (",", *SEPARATORS))
+
+
 def _source(path: Path) -> _Source:
     with opened(path) as file:
         head = file.read(_HEAD)
     if head.startswith(PARQUET_MAGIC):
+        if is_packed(path):
+            raise MalformedError(path, 0, "is Parquet inside gzip, which can't be read; unpack it first")
         return ParquetRows(path)
-    return JsonLines(path) if head.removeprefix(BYTE_ORDER_MARK).lstrip().startswith(b"{") else CsvLines(path)
+    is_json = head.removeprefix(BYTE_ORDER_MARK).lstrip().startswith((b"{", b"["))
+    return JsonLines(path) if is_json else CsvLines(path)
 
 
-__all__ = ["COLUMNS", "OPERATIONS", "PARQUET_MAGIC", "TRANSACTIONS", "read", "write_parquet"]
+__all__ = ["COLUMNS", "OPERATIONS", "PARQUET_MAGIC", "TRANSACTIONS", "is_csv", "read", "write_parquet"]

@@ -33,7 +33,13 @@ OUTCOMES: Final = ("ok", "fail", "info")
 #: What is written for a column that some lines lack.
 MISSING: Final = -1
 
-_INTEGER: Final = re.compile(r"-?\d{1,19}")
+_INTEGER: Final = re.compile(r"-?[0-9]+")
+
+#: Digits that an integer of 64 bits has at most.
+_DIGITS: Final = 19
+
+#: What to say of an integer that has more.
+_BEYOND: Final = "an integer beyond 64 bits"
 
 
 class Fault(Exception):
@@ -50,14 +56,18 @@ def named(names: Sequence[str]) -> None:
     """Raise Fault where these aren't the columns of a file of the plain form."""
     for name in names:
         if name not in COLUMNS:
-            close = difflib.get_close_matches(name, COLUMNS, n=1)
-            hint = f"; did you mean {close[0]}?" if close else f", only {', '.join(COLUMNS)}"
-            raise Fault(f"the plain form has no column {quoted(name)}{hint}")
+            raise Fault(f"the plain form has no column {misnamed(name, COLUMNS)}")
         if names.count(name) > 1:
             raise Fault(f"column {name} is there twice")
     for name in REQUIRED:
         if name not in names:
             raise Fault(f"column {name} is missing")
+
+
+def misnamed(name: str, known: Sequence[str]) -> str:
+    """Quote the name of a column that there is not, with what may have been meant."""
+    close = difflib.get_close_matches(name.strip().lower(), known, n=1)
+    return quoted(name) + (f"; did you mean {close[0]}?" if close else f", only {', '.join(known)}")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -129,6 +139,8 @@ class Lines:
         try:
             return column.cast(pa.int64())
         except pa.ArrowInvalid as error:
+            if pa.types.is_uint64(column.type):
+                return column.cast(pa.string()).dictionary_encode()  # as text they may be of any length
             raise self._first(name, column, _is_int64, "neither an integer nor text") from error
 
     def names(self, name: str) -> pa.Array | None:
@@ -138,7 +150,8 @@ class Lines:
             return column
         column = _plain(column)
         if not pa.types.is_string(column.type):
-            return self.labels(name)
+            labels = self.labels(name)
+            return None if labels is None else _plain(labels)
         try:
             numbers = column.cast(pa.int64())
         except pa.ArrowInvalid:
@@ -179,7 +192,8 @@ class Lines:
         """Find the first value that isn't as it should be."""
         for row, value in enumerate(column.to_pylist()):
             if value is not None and not good(value):
-                return Fault(f"{name} is {quoted(value)}, {fault}", self.base + row)
+                told = _BEYOND if good is _is_int64 and _is_whole(value) else fault
+                return Fault(f"{name} is {quoted(value)}, {told}", self.base + row)
         return Fault(f"column {name} is of {column.type}, {fault}")
 
 
@@ -222,9 +236,13 @@ def _is_number(column: pa.Array) -> bool:
 
 
 def _is_int64(value: Any) -> bool:  # noqa: ANN401 - a cell
-    if isinstance(value, str):
-        return _INTEGER.fullmatch(value) is not None and _is_int64(int(value))
-    return float(value).is_integer() and -(2**63) <= value < 2**63
+    if not _is_whole(value) or (isinstance(value, str) and len(value.lstrip("-0")) > _DIGITS):
+        return False
+    return -(2**63) <= int(value) < 2**63
+
+
+def _is_whole(value: Any) -> bool:  # noqa: ANN401 - a cell
+    return _INTEGER.fullmatch(value) is not None if isinstance(value, str) else float(value).is_integer()
 
 
 def _is_finite(value: Any) -> bool:  # noqa: ANN401 - as above

@@ -11,20 +11,24 @@ from typing import TYPE_CHECKING, Final
 import pyarrow as pa
 from pyarrow import csv as arrow
 
-from orchestrator.history.lines import BYTE_ORDER_MARK, MalformedError, opened
-from orchestrator.history.plain.columns import COLUMNS, named
+from orchestrator.history.lines import BYTE_ORDER_MARK, MalformedError, opened, quoted
+from orchestrator.history.plain.columns import COLUMNS, OPS, REQUIRED, Fault, named
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
-
-    from orchestrator.history.plain.columns import Fault
 
 #: Bytes that become one table.
 _BLOCK: Final = 8 << 20
 
 #: Columns in which few words come again and again.
 _REPEATING: Final = ("op", "key", "session", "outcome")
+
+#: Columns of a line that has no header above it and still looks like one of the plain form.
+_FEWEST: Final = 3
+
+#: What else people separate columns by.
+SEPARATORS: Final = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class CsvLines:
             ),
         }
         with opened(self.path) as file, self._explained(), arrow.open_csv(file, **options) as reader:
-            named(reader.schema.names)
+            _header(reader.schema.names)
             for batch in reader:
                 yield pa.Table.from_batches([batch])
 
@@ -70,9 +74,11 @@ class CsvLines:
     def _found(self, error: pa.ArrowInvalid) -> MalformedError:
         width = None
         for line, row in self._rows():
-            width = width or len(row)
+            first, width = width is None, width or len(row)
             if any(not cell.isascii() and _broken(cell) for cell in row):
                 return MalformedError(self.path, line, "the line isn't UTF-8")
+            if first and (fault := _hint(row)):
+                return MalformedError(self.path, line, fault)
             if len(row) != width:
                 columns = f"{len(row)} columns" if len(row) > 1 else "1 column"
                 return MalformedError(self.path, line, f"the line has {columns}, the header has {width}")
@@ -94,6 +100,29 @@ class CsvLines:
                     line = rows.line_num + 1
             except csv.Error as error:
                 raise MalformedError(self.path, line, f"isn't CSV ({error})") from error
+
+
+def _header(names: Sequence[str]) -> None:
+    """Raise Fault where the first line doesn't name the columns of the plain form."""
+    if fault := _hint(names):
+        raise Fault(fault)
+    named(names)
+
+
+def _hint(names: Sequence[str]) -> str:
+    """Say what the first line seems to be instead of a header; empty where it may be one."""
+    for separator, called in SEPARATORS.items():
+        if len(names) == 1 and is_line(names[0].split(separator)):
+            return f"its columns seem to be separated by {called}; separate them by commas"
+    if "txn" not in names and is_line(names):
+        return f"the first line must name the columns ({', '.join(REQUIRED)} …), and begins with {quoted(names[0])}"
+    return ""
+
+
+def is_line(cells: Sequence[str]) -> bool:
+    """Whether the cells of a file's first line look like the plain form: a header, or a line that lacks one."""
+    words = [cell.strip().strip('"') for cell in cells]
+    return "txn" in words or (len(words) >= _FEWEST and any(word in OPS for word in words))
 
 
 def _broken(cell: str) -> bool:

@@ -9,7 +9,7 @@ import msgspec
 import pyarrow as pa
 
 from orchestrator.history.lines import BYTE_ORDER_MARK, MalformedError, numbered, opened, quoted, text
-from orchestrator.history.plain.columns import COLUMNS
+from orchestrator.history.plain.columns import COLUMNS, misnamed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +42,8 @@ class _Line(msgspec.Struct, gc=False, forbid_unknown_fields=True):
 
 
 _INTEGER_OR_TEXT: Final = "neither an integer nor text"
+
+_ARRAY: Final = "its objects stand in an array; write one object a line, without brackets and commas around them"
 
 #: What to say of a value that is of another type.
 _FAULTS: Final = {
@@ -88,8 +90,10 @@ class JsonLines:
     def _found(self) -> MalformedError:
         """Find the first line that can't be decoded."""
         decoder = msgspec.json.Decoder(_Line)
-        for number, line in numbered(self.path):
+        for row, (number, line) in enumerate(numbered(self.path)):
             text(self.path, number, line)
+            if row == 0 and line.startswith(b"["):
+                return MalformedError(self.path, number, _ARRAY)
             try:
                 decoder.decode(line)
             except msgspec.DecodeError as error:
@@ -107,7 +111,7 @@ def _fault(line: bytes, error: msgspec.DecodeError) -> str:
     types = {field.name: field.type for field in msgspec.structs.fields(_Line)}
     for name, value in found.items():
         if name not in types:
-            return f"the plain form has no column {quoted(name)}, only {', '.join(COLUMNS)}"
+            return f"the plain form has no column {misnamed(name, COLUMNS)}"
         try:
             msgspec.convert(value, types[name])
         except msgspec.ValidationError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 from orchestrator.history.lines import MalformedError
 from orchestrator.history.plain.assembly import Parts, assembled
 from orchestrator.history.plain.coded import coded
-from orchestrator.history.plain.columns import COLUMNS, OUTCOMES, Fault, Lines, named, whole
+from orchestrator.history.plain.columns import COLUMNS, OUTCOMES, Fault, Lines, misnamed, named, whole
 from orchestrator.history.transactions import COMMITTED, NEVER, NO_VERSION, UNKNOWN
 
 if TYPE_CHECKING:
@@ -144,20 +145,24 @@ def _read(path: Path, required: tuple[str, ...], optional: tuple[str, ...]) -> p
     try:
         with pq.ParquetFile(path, memory_map=True) as file:
             names = file.schema_arrow.names
-            missing = [name for name in required if name not in names]
-            if missing:
-                raise Fault(f"column {missing[0]} is missing")
             known = (*required, *optional)
             for name in names:
                 if name not in known and not name.startswith(_INDEX):
-                    raise Fault(f"there is no column {name!r}, only {', '.join(known)}")
-            return file.read([name for name in (*required, *optional) if name in names], use_threads=True)
+                    raise Fault(f"there is no column {misnamed(name, known)}")
+            missing = [name for name in required if name not in names]
+            if missing:
+                raise Fault(f"column {missing[0]} is missing")
+            return file.read([name for name in known if name in names], use_threads=True)
+    except FileNotFoundError as error:
+        fault = f"there is no such file; a folder of the plain form holds {TRANSACTIONS} and {OPERATIONS}"
+        raise MalformedError(path, 0, fault) from error
     except (OSError, pa.ArrowException) as error:
         raise _unreadable(path, error) from error
 
 
 def _unreadable(path: Path, error: Exception) -> MalformedError:
-    reason = getattr(error, "strerror", None) or str(error).splitlines()[0].rstrip(". ")
+    number = getattr(error, "errno", None)
+    reason = os.strerror(number) if number else str(error).splitlines()[0].rstrip(". ")
     return MalformedError(path, 0, f"can't be read ({reason})")
 
 
