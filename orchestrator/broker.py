@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 #: What kombu's Redis transport puts before an exchange's name, as kombu 5.7 has it.
 _BINDINGS: Final = ("_kombu.binding.", "_kombu.binding_permanent.")
 
+#: Where kombu binds each node's mailbox for control messages; one that was killed doesn't unbind its own.
+_MAILBOXES: Final = "_kombu.binding.celery.pidbox"
+
 #: How long the broker may take to answer, seconds.
 _PATIENCE: Final = 30.0
 
@@ -211,6 +214,9 @@ class Broker:
                 *(prefix + self.queue for prefix in _BINDINGS),
             ):
                 pipe.delete(key)
+            nodes = f"*-{self.queue.removeprefix('rowrace.')}@*"
+            for mailbox in self._redis.sscan_iter(_MAILBOXES, match=nodes):
+                pipe.srem(_MAILBOXES, mailbox)
             pipe.execute()
 
     def close(self) -> None:

@@ -301,6 +301,8 @@ def _meta(profile: Profile, group: Group, run: str, ending: Ending) -> Meta:
         timed_out=ending.why is End.TIMEOUT,
         min_overlaps=1 if overlaps is None else overlaps,
         min_done=profile.gates.min_done,
+        max_settle_s=profile.gates.max_settle_s,
+        max_attempts=profile.gates.max_attempts,
         seconds=ending.seconds,
         name=group.name,
         versions={

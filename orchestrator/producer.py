@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from orchestrator.profile import Profile
     from orchestrator.progress import Progress
     from orchestrator.publish import Message
+    from orchestrator.watermark import Published, Watermark
 
 #: One in so many transactions is rolled back.
 ROLLED_BACK: Final = 3
@@ -82,10 +83,17 @@ class Producer(Publisher):
     """Publishes what is asked for in the database, batch by batch, as one process does after another request."""
 
     def __init__(
-        self, broker: Broker, profile: Profile, requests: Requests, progress: Progress, *, again: bool
+        self,
+        broker: Broker,
+        profile: Profile,
+        requests: Requests,
+        progress: Progress,
+        *,
+        again: bool,
+        mark: Watermark | None = None,
     ) -> None:
         super().__init__(
-            broker, profile.operations, profile.per_message, again=again, under_faults=bool(profile.faults)
+            broker, profile.operations, profile.per_message, again=again, under_faults=bool(profile.faults), mark=mark
         )
         self._requests = requests
         self._progress = progress
@@ -100,10 +108,23 @@ class Producer(Publisher):
         finally:
             self._requests.close()
 
+    def take_up(self, before: Published) -> None:
+        """Know what was published, and what was rolled back in between."""
+        super().take_up(before)
+        if not self._ghosts:
+            messages = np.arange(len(self.confirmed)) // self._per_message
+            rolled = self.confirmed & (messages % ROLLED_BACK == self._phase)
+            self.confirmed[rolled] = False
+            self._progress.unasked(np.flatnonzero(rolled))
+
     def _deliver(self, batch: list[Message]) -> bool:
         kept = [each for each in batch if not self._rolls_back(each)]
         dropped = [each for each in batch if self._rolls_back(each)]
         return (not dropped or self._roll_back(dropped)) and (not kept or self._commit(kept))
+
+    def _publishes(self, message: Message) -> bool:
+        """What is rolled back is published by mistake only."""
+        return self._ghosts or not self._rolls_back(message)
 
     def _rolls_back(self, message: Message) -> bool:
         """Choose every third message, where to begin by the seed: no race is without one by chance."""

@@ -5,6 +5,7 @@ Memory is bounded by one byte an operation, the attempts that are open or of unk
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -25,6 +26,7 @@ from worker.contract import (
     ProcessLine,
     Reason,
     StartLine,
+    Where,
 )
 
 if TYPE_CHECKING:
@@ -44,6 +46,9 @@ _CHUNKS: Final = 8
 #: Why an attempt failed that would have done its work had nothing been broken.
 _HURT: Final = frozenset({Reason.LOST_CONNECTION, Reason.ERROR})
 
+#: Where a failpoint's line names the operation that it strikes.
+_STRUCK: Final = re.compile(r"operation ([0-9]+)")
+
 #: An operation's states, weakest first: a stronger one replaces a weaker one.
 UNSETTLED, FAILED, UNKNOWN, DONE = range(4)
 
@@ -59,7 +64,11 @@ class Tail:
             " wanted AS (SELECT * FROM seen UNION ALL SELECT first.file, 0 FROM {0} AS first"
             " WHERE first.pos = 0 AND first.file NOT IN (SELECT seen.file FROM seen))"
             " SELECT next.* FROM wanted, LATERAL (SELECT j.file, j.pos, j.chunk FROM {0} AS j"
-            " WHERE j.file = wanted.file AND j.pos >= wanted.pos ORDER BY j.pos LIMIT {1}) AS next LIMIT {1}"
+            # A crash may take chunks back that were read; what is shipped again begins where the table ended then.
+            " WHERE j.file = wanted.file AND j.pos + octet_length(j.chunk) > wanted.pos"
+            " AND j.pos >= coalesce((SELECT max(last.pos) FROM {0} AS last"
+            " WHERE last.file = wanted.file AND last.pos < wanted.pos), 0)"
+            " ORDER BY j.pos LIMIT {1}) AS next LIMIT {1}"
         ).format(sql.Identifier(schema, "journal"), sql.Literal(_CHUNKS))
 
     def read(self, connection: psycopg.Connection[Any]) -> Iterator[tuple[str, bytes]]:
@@ -102,7 +111,7 @@ class Progress:
     def __init__(self, operations: int, sink: Sink) -> None:
         #: Per operation, its state.
         self.states: NDArray[np.uint8] = np.zeros(operations, dtype=np.uint8)
-        #: Per operation: it failed for want of a service or by an error, not by a rule.
+        #: Per operation: its last end is unknown, or a failure for want of a service or by an error, not by a rule.
         self.hurt: NDArray[np.bool_] = np.zeros(operations, dtype=np.bool_)
         #: Started and not ended.
         self.open: dict[int, StartLine] = {}
@@ -113,6 +122,8 @@ class Progress:
         self.conflicts = 0
         #: Lines that nobody can read: a node's disk was full, or something else wrote into the journal.
         self.torn = 0
+        #: By failpoint ("where:action") that struck: per operation, whether it was struck.
+        self.struck: dict[str, NDArray[np.bool_]] = {}
         #: Starts and ends heard of.
         self.lines = 0
         self._sink = sink
@@ -124,12 +135,14 @@ class Progress:
         self._processes = _Rows("processes")
         self._clocks = _Rows("clocks")
         self._faults = _Rows("faults")
+        #: Per file, half lines that failpoints were about to leave: what they stand for follows whole.
+        self._halves: Counter[str] = Counter()
         #: Per process, its last known offset to the database's clock, nanoseconds.
         self._offsets: dict[int, int] = {}
 
     def feed(self, file: str, lines: bytes) -> None:
         """Take whole journal lines of one file, in their order."""
-        for line in self._decoded(lines):
+        for line in self._decoded(file, lines):
             if isinstance(line, StartLine):
                 self.lines += 1
                 self.open[line.token] = line
@@ -141,17 +154,20 @@ class Progress:
                 self._clocks.add((self._file_process[file], line.mono_ns, line.offset_ns, line.error_ns))
                 self._offsets[self._file_process[file]] = line.offset_ns
             elif isinstance(line, FaultLine):
-                self._fault(line)
+                self._fault(file, line)
         if len(self._attempts.rows) >= _BUFFER:
             self.flush()
 
-    def _decoded(self, lines: bytes) -> Iterator[Line]:
+    def _decoded(self, file: str, lines: bytes) -> Iterator[Line]:
         """Decode line by line, so that what stands before a torn one counts."""
         for text in lines.splitlines():
             try:
                 yield self._decoder.decode(text)
             except (msgspec.MsgspecError, UnicodeDecodeError):
-                self.torn += bool(text)
+                if text and self._halves[file]:
+                    self._halves[file] -= 1
+                else:
+                    self.torn += bool(text)
 
     def counts(self) -> Counts:
         """Count for the live view."""
@@ -176,9 +192,11 @@ class Progress:
         return not self.open and bool(self.states.all())
 
     def unfinished(self) -> NDArray[np.bool_]:
-        """Per operation: it has not ended, its end is unknown, or it failed for want of a service."""
-        states = self.states
-        open_: NDArray[np.bool_] = (states == UNSETTLED) | (states == UNKNOWN) | ((states == FAILED) & self.hurt)
+        """Per operation: it has not ended, or its last end is unknown, or a failure for want of a service.
+
+        What a rule refused after an unknown end needs no other try: whether the first took effect shows by itself.
+        """
+        open_: NDArray[np.bool_] = (self.states == UNSETTLED) | ((self.states != DONE) & self.hurt)
         return open_
 
     def backends(self) -> dict[int, tuple[int, int]]:
@@ -228,10 +246,14 @@ class Progress:
         else:
             state = UNKNOWN if line.outcome is Outcome.INFO else FAILED
         self.states[operation] = max(state, int(self.states[operation]))
-        self.hurt[operation] = state == FAILED and line.reason in _HURT
+        self.hurt[operation] = state == UNKNOWN or (state == FAILED and line.reason in _HURT)
 
-    def _fault(self, line: FaultLine) -> None:
+    def _fault(self, file: str, line: FaultLine) -> None:
         """Note a failpoint that struck; its process measured its clock before its first attempt."""
+        self._halves[file] += line.name.startswith(f"{Where.WHILE_LOGGING}:")
+        struck = self.struck.setdefault(line.name, np.zeros(len(self.states), dtype=np.bool_))
+        if (found := _STRUCK.search(line.detail)) and int(found[1]) < len(struck):
+            struck[int(found[1])] = True
         at = line.mono_ns + self._offsets.get(line.token >> COUNTER_BITS, 0)
         self._faults.add((line.name, at // 1000, at // 1000, line.detail))
 

@@ -19,11 +19,12 @@ from orchestrator.broker import BROKEN
 from worker.contract import TASK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
     from orchestrator.broker import Broker
+    from orchestrator.watermark import Published, Watermark
     from worker.contract import Operation, Settings
 
 #: Messages in one round trip to the broker.
@@ -55,11 +56,15 @@ class Message(msgspec.Struct, frozen=True):
     end: int
 
 
-def messages(settings: Settings, prefix: str, operations: Iterable[Operation], per_message: int) -> Iterator[Message]:
-    """Pack operations, in their order; the body is Celery's protocol 2, written once and not once per field."""
+def messages(
+    settings: Settings, prefix: str, operations: Iterable[Operation], per_message: int, number: int = 0
+) -> Iterator[Message]:
+    """Pack operations, in their order, into messages that are numbered from `number` on.
+
+    The body is Celery's protocol 2, written once and not once per field.
+    """
     head = b'[[],{"settings":' + msgspec.json.encode(settings) + b',"operations":'
     stream = iter(operations)
-    number = 0
     while chunk := list(islice(stream, per_message)):
         body = head + msgspec.json.encode(chunk) + b"}," + _EMBED
         yield Message(f"{prefix}.{number}", body.decode(), chunk[0].operation, chunk[-1].operation + 1)
@@ -67,7 +72,12 @@ def messages(settings: Settings, prefix: str, operations: Iterable[Operation], p
 
 
 def again(settings: Settings, prefix: str, operations: Iterable[Operation], round_: int) -> Iterator[Message]:
-    """Pack operations that are published again, a message each, under ids of their own (`<operation>r<round>`)."""
+    """Pack operations that are published again, a message each, under ids of their own (`<operation>r<round>`).
+
+    They were delivered before, as far as failpoints go: only those that strike always travel with them.
+    """
+    always = tuple(each for each in settings.failpoints if each.always)
+    settings = msgspec.structs.replace(settings, failpoints=always)
     for operation in operations:
         (one,) = messages(settings, prefix, [operation], 1)
         yield msgspec.structs.replace(one, id=f"{prefix}.{operation.operation}r{round_}")
@@ -77,9 +87,18 @@ class Publisher:
     """Publishes one group's messages in batches; `run` may be a thread's target."""
 
     def __init__(
-        self, broker: Broker, count: int, per_message: int, *, again: bool, under_faults: bool = False
+        self,
+        broker: Broker,
+        count: int,
+        per_message: int,
+        *,
+        again: bool,
+        under_faults: bool = False,
+        mark: Watermark | None = None,
     ) -> None:
+        """`mark` is told what is published, so that a kill leaves no doubt about more than one batch."""
         self._broker = broker
+        self._mark = mark
         self._per_message = per_message
         self._tries = (TRIES_UNDER_FAULTS if under_faults else TRIES) if again else 1
         #: A batch that could not be published stays unconfirmed, and the next one is tried.
@@ -103,7 +122,12 @@ class Publisher:
         rest = iter(stream)
         try:
             while not self.stop.is_set() and (batch := list(islice(rest, BATCH))):
-                if not self._deliver(batch) and not self._go_on:
+                first, end = batch[0].first, batch[-1].end
+                if self._mark:
+                    self._mark.about_to(first, end)
+                if self._deliver(batch):
+                    self._note(first, end)
+                elif not self._go_on:
                     return
                 while self.published - self.settled > WINDOW and not self.stop.wait(0.05):
                     pass
@@ -115,12 +139,44 @@ class Publisher:
         rest, count = iter(stream), 0
         while batch := list(islice(rest, BATCH)):
             places = [each.first for each in batch]
+            if self._mark:
+                self._mark.again(places)
             if not self._send(batch):
                 return 0
             self.confirmed[places] = True
             self.repeated[places] += 1
             count += len(batch)
         return count
+
+    def take_up(self, before: Published) -> None:
+        """Know what an earlier process had published; what it left in doubt is yet to be settled."""
+        for first, end in before.confirmed:
+            self.confirmed[first:end] = True
+            self.published += end - first
+        for operation in before.repeated:
+            self.repeated[operation] += 1
+
+    def settle(self, batch: list[Message], present: Callable[[Message], bool]) -> int:
+        """Settle a batch that was left in doubt: what is present was delivered, the rest is published now; its number.
+
+        Its ids are those of the first time.
+        """
+        absent = [each for each in batch if not present(each)]
+        for each in batch:
+            if present(each):
+                self.confirmed[each.first : each.end] = True
+                self.published += each.end - each.first
+        if not absent or self._deliver(absent):
+            self._note(batch[0].first, batch[-1].end)
+        return sum(map(self._publishes, absent))
+
+    def _publishes(self, message: Message) -> bool:  # noqa: ARG002 - others choose
+        """Say whether a message is one that goes to the broker at all."""
+        return True
+
+    def _note(self, first: int, end: int) -> None:
+        if self._mark:
+            self._mark.confirmed(first, end)
 
     def withdrawn(self, message: str) -> None:
         """Note that a message was taken back, by its id: its operations are as if they were never published."""

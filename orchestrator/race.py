@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -12,9 +13,10 @@ import msgspec
 from orchestrator.errors import ServiceError
 from orchestrator.patience import GONE, Patience
 from orchestrator.progress import Tail
+from orchestrator.publish import WINDOW
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from orchestrator.broker import Broker
     from orchestrator.fleet import Fleet
@@ -136,7 +138,8 @@ class Race:
         try:
             self._faults.start()  # what strikes at once comes before the first message
             thread.start()
-            why = self._follow(thread, limits, fleet, watch, interrupt)
+            with self._relieved(limits, interrupt):
+                why = self._follow(thread, limits, fleet, watch, interrupt)
         finally:
             self._faults.stop()
             self._publisher.stop.set()
@@ -148,6 +151,28 @@ class Race:
         self._complete(fleet, interrupt)
         self._tell(watch)
         return Ending(why=why, drained=drained, seconds=self._changed - self._began, gaps=tuple(self._gaps))
+
+    @contextmanager
+    def _relieved(self, limits: Limits, interrupt: Interrupt) -> Iterator[None]:
+        """Heal everything once time is up or an interrupt came: what a fault holds answers nobody, us neither."""
+        over = threading.Event()
+
+        def relieve() -> None:
+            deadline = self._began + limits.timeout
+            while not over.wait(_TICK):
+                if interrupt.asked.is_set() or time.monotonic() > deadline:
+                    self._faults.stop()
+                    return
+
+        thread = threading.Thread(target=relieve, name="rowrace relief", daemon=True)
+        if not self._calm:
+            thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            if thread.ident is not None:
+                thread.join()
 
     def read(self) -> bool:
         """Take what the journal has to say since the last look; False if no attempt began or ended.
@@ -183,8 +208,20 @@ class Race:
                 return End.BROKEN
             if not thread.is_alive() and (why := self._over(limits.grace, heard=heard)):
                 return why
+            if thread.is_alive():
+                self._wave_through(limits.grace, heard=heard)
             if not heard:
                 interrupt.asked.wait(_TICK)
+
+    def _wave_through(self, grace: float, *, heard: bool) -> None:
+        """Let publishing go on though it has its distance: what is in nobody's books for so long won't end any more."""
+        publisher = self._publisher
+        if heard or publisher.published - publisher.settled <= WINDOW or not self._empty():
+            self._idle_since = None
+            return
+        self._idle_since = self._idle_since or time.monotonic()
+        if time.monotonic() - self._idle_since >= max(grace, _SHIPPING):
+            publisher.settled, self._idle_since = publisher.published, None
 
     def _over(self, grace: float, *, heard: bool) -> End | None:
         """Say whether the race is over: all settled and acknowledged, or nothing left anywhere for the grace period."""
@@ -218,7 +255,9 @@ class Race:
         if self._missing is None or self._rounds >= _ROUNDS or not self.progress.unfinished().any():
             return False
         self._rounds += 1
-        return self._publisher.repeat(self._missing(self._rounds)) > 0
+        # What the broker did not take is missing in the next round; what it took, in part perhaps, is awaited.
+        self._publisher.repeat(self._missing(self._rounds))
+        return True
 
     def _empty(self) -> bool:
         """Ask the broker whether it holds nothing of the run; one that is away may hold something."""

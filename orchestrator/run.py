@@ -17,13 +17,15 @@ from orchestrator.faults.plan import parse
 from orchestrator.groups import groups
 from orchestrator.holding import held
 from orchestrator.hosts.faults import known
-from orchestrator.profile import Mode
+from orchestrator.profile import Mode, Settings, Workers
 from orchestrator.reports import table
 from orchestrator.reports.result import Report, as_json
 from orchestrator.stage import Book, Stage
+from orchestrator.state import Standing, State, resolve
 from worker.mistakes import Mistake
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from orchestrator.config import Config
@@ -41,7 +43,7 @@ def run(profile: Profile, config: Config, watch: Watch, interrupt: Interrupt, *,
     """Race every group and report; nothing is left running, whatever happens."""
     mode = ladder.choose(profile.mode, config)
     planned = groups(profile, eager=mode is Mode.EAGER)
-    _check_faults(profile, config, mode)
+    check_faults(profile, config, mode)
     name = new_run()
     folder = (config.runs_dir / name).absolute()
     stage = Stage(run=name, profile=profile, config=config, groups=planned, folder=folder, keep=keep)
@@ -50,7 +52,7 @@ def run(profile: Profile, config: Config, watch: Watch, interrupt: Interrupt, *,
         return _carry_out(mode, stage, watch, interrupt)
 
 
-def _check_faults(profile: Profile, config: Config, mode: Mode) -> None:
+def check_faults(profile: Profile, config: Config, mode: Mode) -> None:
     """Refuse, before anything is started, a fault plan or a mistake that can't be carried out here."""
     if mode is Mode.EAGER:
         if profile.faults or profile.mistakes or profile.republish:
@@ -58,6 +60,8 @@ def _check_faults(profile: Profile, config: Config, mode: Mode) -> None:
                 "Faults, mistakes and republishing need real workers: race with --mode distributed, or leave them out."
             )
         return
+    if profile.workers is Workers.EXTERNAL and profile.worker != Settings() and config.wires is None:
+        raise UsageError("[worker] reaches spawned workers only: set external ones by their own environment.")
     parse(profile.faults, known(config.wires))
     for mistake in profile.mistakes:
         if mistake not in set(Mistake):
@@ -69,17 +73,36 @@ def _check_faults(profile: Profile, config: Config, mode: Mode) -> None:
 def _carry_out(mode: Mode, stage: Stage, watch: Watch, interrupt: Interrupt) -> Report:
     book = Book(stage)
     try:
-        _climb(mode, stage, book, watch, interrupt)
+        try:
+            interrupted(stage, interrupt, lambda: _climb(mode, stage, book, watch, interrupt))
+        except OrchestratorError:
+            _discard_empty(stage)
+            raise
+        return reported(stage, book, interrupt)
+    finally:
+        resolve(stage.folder)  # whatever ends in order leaves nothing to resume
+
+
+def interrupted(stage: Stage, interrupt: Interrupt, work: Callable[[], None]) -> bool:
+    """Do a run's work and say whether an interrupt has cut it short; what nobody expected is told in a sentence."""
+    try:
+        work()
     except OrchestratorError:
-        _discard_empty(stage)
         raise
     except KeyboardInterrupt:
         interrupt.asked.set()
+        return True
     except Exception as error:
         # An interrupt while an import makes a class comes wrapped up.
         if not isinstance(error.__cause__, KeyboardInterrupt):
             raise OrchestratorError(_unexpected(error, stage.logs)) from error
         interrupt.asked.set()
+        return True
+    return False
+
+
+def reported(stage: Stage, book: Book, interrupt: Interrupt) -> Report:
+    """Report what was found, in the run's folder too."""
     report = _report(stage, book, interrupted=interrupt.asked.is_set())
     _write(report, stage.folder)
     return report
@@ -110,7 +133,8 @@ def _climb(mode: Mode, stage: Stage, book: Book, watch: Watch, interrupt: Interr
         ours = stage.profile.mode is Mode.AUTO and not (stage.config.database_url or stage.config.broker_url)
         if not ours or book.rung:
             raise
-        _check_faults(stage.profile, stage.config, Mode.EAGER)
+        check_faults(stage.profile, stage.config, Mode.EAGER)
+        resolve(stage.folder)
         book.notes.append(f"Fell to the lowest rung, for embedded services did not start: {error}")
         lower = msgspec.structs.replace(stage, groups=groups(stage.profile, eager=True))
         _race(Mode.EAGER, lower, book, watch, interrupt)
@@ -124,7 +148,9 @@ def _race(mode: Mode, stage: Stage, book: Book, watch: Watch, interrupt: Interru
     else:
         from orchestrator import distributed  # noqa: PLC0415 - as above
 
-        distributed.race(stage, book, watch, interrupt)
+        standing = Standing(stage.folder, State(run=stage.run, mode=mode, keep=stage.keep))
+        standing.step(standing.now)
+        distributed.race(stage, book, standing, watch, interrupt)
 
 
 def _report(stage: Stage, book: Book, *, interrupted: bool) -> Report:
@@ -136,6 +162,7 @@ def _report(stage: Stage, book: Book, *, interrupted: bool) -> Report:
         asked=len(stage.groups),
         interrupted=interrupted,
         notes=tuple(book.notes),
+        command="rowrace hosts" if stage.config.wires else "rowrace run",
     )
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from orchestrator.history import files
 from orchestrator.reports.findings import finding
+from orchestrator.state import JOURNALS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +36,11 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     def logs(self) -> Path:
         """Where servers, nodes and the run itself write."""
         return self.folder / "logs"
+
+    @property
+    def journals(self) -> Path:
+        """Where the nodes that it spawns write what they attempt, until it is shipped."""
+        return self.folder / JOURNALS
 
 
 class Book:

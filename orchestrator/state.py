@@ -6,18 +6,23 @@ but not forced onto the disk.
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from orchestrator.base import Base  # noqa: TC001 -- decoding needs it
 from orchestrator.errors import UsageError
+from orchestrator.faults.strike_log import STRIKES_FILE
 from orchestrator.profile import Mode  # noqa: TC001 -- as above
 from orchestrator.services.folder import write_private
+from orchestrator.watermark import PUBLISHED_FILE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+#: Where a run's own nodes write what they attempt, until it is shipped; in the run's folder.
+JOURNALS: Final = "journals"
 #: The state's file in the run's folder; while it is there and nobody holds the folder, the run waits for `resume`.
 STATE_FILE: Final = "state.json"
 
@@ -35,6 +40,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
     group: int = 0
     #: Its schema is whole, rows and triggers and all: what is in it counts from here on.
     created: bool = False
+    #: The database's clock when that group's race began, microseconds.
+    began_us: int = 0
     #: Groups whose histories are whole, by their numbers.
     done: tuple[int, ...] = ()
     #: How often the run was resumed.
@@ -42,15 +49,39 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 
     def begun(self, group: int) -> State:
         """A group is under way."""
-        return msgspec.structs.replace(self, group=group, created=False)
+        return msgspec.structs.replace(self, group=group, created=False, began_us=0)
 
-    def laid_out(self) -> State:
-        """The schema of the group under way is whole."""
-        return msgspec.structs.replace(self, created=True)
+    def laid_out(self, began_us: int) -> State:
+        """The schema of the group under way is whole, and its race begins."""
+        return msgspec.structs.replace(self, created=True, began_us=began_us)
 
     def ended(self) -> State:
         """The history of the group under way is whole."""
-        return msgspec.structs.replace(self, group=0, created=False, done=(*self.done, self.group))
+        return msgspec.structs.replace(self, group=0, created=False, began_us=0, done=(*self.done, self.group))
+
+    def taken_up(self) -> State:
+        """The run is resumed."""
+        return msgspec.structs.replace(self, resumed=self.resumed + 1)
+
+
+class Standing:
+    """How far a run is, in memory and in its folder: a step is written before what follows it begins."""
+
+    def __init__(self, folder: Path, now: State) -> None:
+        self.folder = folder
+        self.now = now
+        #: An earlier process has left data: should this one fail, they are left as they are, to be resumed again.
+        self.keeps = now.base is not None
+
+    @property
+    def path(self) -> Path:
+        """The state's file."""
+        return self.folder / STATE_FILE
+
+    def step(self, now: State) -> None:
+        """Write down how far the run is now."""
+        write(now, self.folder)
+        self.now = now
 
 
 def write(state: State, folder: Path) -> None:
@@ -70,5 +101,19 @@ def read(folder: Path) -> State | None:
 
 
 def resolve(folder: Path) -> None:
-    """Say that the run needs nothing more: it waits no longer, and embedded data that it left may go."""
+    """Say that the run needs nothing more: it waits no longer, and embedded data that it left may go.
+
+    What is in its folder for resuming alone goes at once.
+    """
     (folder / STATE_FILE).unlink(missing_ok=True)
+    for path in folder.glob(f"{STATE_FILE}.*"):
+        path.unlink(missing_ok=True)  # a kill left half a new one
+    for group in folder.glob("*/"):
+        forget(group)
+    shutil.rmtree(folder / JOURNALS, ignore_errors=True)
+
+
+def forget(group: Path) -> None:
+    """Remove what a group's folder holds for resuming alone."""
+    for name in (PUBLISHED_FILE, STRIKES_FILE):
+        (group / name).unlink(missing_ok=True)

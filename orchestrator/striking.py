@@ -4,27 +4,34 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from orchestrator.faults import clock, worker
+from orchestrator.faults.failpoints import failpoints, unstruck
 from orchestrator.faults.model import Reach
 from orchestrator.faults.network import Links, links_needed
-from orchestrator.faults.plan import failpoints, parse
+from orchestrator.faults.plan import parse
 from orchestrator.faults.striker import Striker
 from orchestrator.hosts.faults import known
 from orchestrator.hosts.remote import Remote
+from orchestrator.profile import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from orchestrator.faults.model import Nodes, Planned
     from orchestrator.faults.striker import Strike
     from orchestrator.profile import Profile
     from orchestrator.services import Services
+    from orchestrator.services.process import Birth
     from worker.contract import Failpoint
 
 #: Environment variable by which the workers of a spawned fleet are told each key of the profile's section `worker`.
@@ -47,6 +54,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     schema: str
     table: str
     queue: str
+    #: Hears of each strike as it happens, and again once it is healed.
+    told: Callable[[Strike], None]
 
 
 class Troubles:
@@ -64,6 +73,16 @@ class Troubles:
     def url(self, party: str, service: str, url: str) -> str:
         """Give the URL by which a party reaches a service ("db" or "broker"): a proxy's where the plan cuts there."""
         return url if self._links is None else self._links.url(party, service) or url
+
+    def unmet(
+        self, striker: Striker | None, struck: Mapping[str, NDArray[np.bool_]], earlier: Iterable[Strike]
+    ) -> tuple[str, ...]:
+        """Say which of the plan's entries never struck."""
+        return unmet(self._planned, striker, struck, earlier)
+
+    def births(self) -> tuple[Birth, ...]:
+        """Name the processes that carry links, each the leader of a group of its own."""
+        return () if self._links is None else (self._links.birth,)
 
     def environments(self, profile: Profile, urls: Mapping[str, str]) -> dict[str, dict[str, str]]:
         """Give, per node, what its environment says beside the usual; `urls` are "db" and "broker", direct."""
@@ -99,7 +118,13 @@ class Troubles:
             network=self._remote or self._links,
             random=random.Random(profile.seed),  # noqa: S311 - choices must be repeatable, not secret
         )
-        return Striker(self._planned, reach, lambda: time.monotonic_ns() // 1000 + ahead, known=self._known)
+        return Striker(
+            self._planned,
+            reach,
+            lambda: time.monotonic_ns() // 1000 + ahead,
+            known=self._known,
+            told=target.told,
+        )
 
 
 def strikes(striker: Striker | None) -> list[Strike]:
@@ -108,11 +133,28 @@ def strikes(striker: Striker | None) -> list[Strike]:
 
 
 def gaps(striker: Striker | None) -> tuple[str, ...]:
-    """Say what of the plan did not come about: faults that were asked for and not met show nothing."""
-    if striker is None:
-        return ()
-    idle = (f"fault {text} never struck: nothing was there, or the race was over" for text in striker.unstruck())
-    return (*striker.gaps(), *idle)
+    """Say what of the plan could not be struck or healed."""
+    return () if striker is None else tuple(striker.gaps())
+
+
+def unmet(
+    planned: Iterable[Planned],
+    striker: Striker | None,
+    struck: Mapping[str, NDArray[np.bool_]],
+    earlier: Iterable[Strike] = (),
+) -> tuple[str, ...]:
+    """Say which entries never struck: faults that were asked for and not met show nothing.
+
+    `struck` says which operations failpoints struck; `earlier` are strikes of a process that was killed.
+    """
+    entries = tuple(planned)
+    names = Counter(each.name for each in entries)
+    # Where several entries have a name, nobody knows which of them struck before.
+    before = {each.name for each in earlier if names[each.name] == 1}
+    met = {each.text for each in entries if each.name in before}
+    idle = [text for text in striker.unstruck() if text not in met] if striker else []
+    texts = (*idle, *unstruck(entries, struck))
+    return tuple(f"fault {text} never struck: nothing was there, or the race was over" for text in texts)
 
 
 def nodes_of(profile: Profile) -> tuple[str, ...]:
@@ -133,6 +175,7 @@ def planned(profile: Profile, wires: Path | None = None) -> tuple[Planned, ...]:
 def troubles(profile: Profile, services: Services, wires: Path | None = None) -> Iterator[Troubles]:
     """Make a run's fault plan ready; the proxies that it needs end with the block."""
     found = planned(profile, wires)
+    clock.check_nodes(found, nodes_of(profile) if profile.workers is Workers.SPAWN else ())
     if wires is not None:  # the hosts' own network is cut, and nobody goes through a proxy
         yield Troubles(found, None, wires)
         return

@@ -12,7 +12,7 @@ import tomli_w
 from msgspec import inspect
 
 from orchestrator.errors import UsageError
-from orchestrator.profile import Profile, Settings, Workers
+from orchestrator.profile import Profile, Workers
 from worker.contract import Isolation
 from worker.mistakes import Mistake
 
@@ -174,13 +174,13 @@ def checked(profile: Profile) -> Profile:
         raise UsageError(
             "republish needs idempotency: without the guard, what was only thought to be lost would be applied twice."
         )
+    if profile.republish and not profile.recording:
+        raise UsageError("republish needs recording: without it nobody knows what has ended, and all would come again.")
     misfit = next((each for each in profile.mistakes if each in _PRODUCERS), None)
     if misfit is not None and "requests" not in profile.scenarios:
         raise UsageError(
             f"mistakes has {misfit}, which is made with a request: race the scenario requests, or leave it out."
         )
-    if profile.workers is Workers.EXTERNAL and profile.worker != Settings():
-        raise UsageError("[worker] reaches spawned workers only: set external ones by their own environment.")
     if profile.workers is Workers.EXTERNAL and not profile.synchronous_commit:
         raise UsageError(
             "synchronous_commit = false reaches spawned workers only: leave it out, or set it in the database itself."

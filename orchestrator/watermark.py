@@ -31,18 +31,29 @@ class Published(NamedTuple):
     confirmed: tuple[Range, ...]
     #: Sent, or about to be, and never confirmed; one at most, but for batches that were given up.
     doubtful: tuple[Range, ...]
+    #: Operations that were thought to be lost and published again, once for each time.
+    repeated: tuple[int, ...] = ()
 
     def end(self) -> int:
         """Operations below this one were all begun to be published; from here on none was."""
         return max((each.end for each in (*self.confirmed, *self.doubtful)), default=0)
 
 
-class _Line(msgspec.Struct, frozen=True):
-    """A line of the watermark."""
+class _Batch(msgspec.Struct, frozen=True, tag="batch"):
+    """A line of the watermark: what is published for the first time."""
 
     first: int
     end: int
     confirmed: bool
+
+
+class _Again(msgspec.Struct, frozen=True, tag="again"):
+    """A line of the watermark: what is published once more."""
+
+    operations: list[int]
+
+
+_Line = _Batch | _Again
 
 
 class Watermark:
@@ -57,11 +68,15 @@ class Watermark:
 
     def about_to(self, first: int, end: int) -> None:
         """Note a batch before it is sent; `end` is the operation after its last."""
-        self._note(_Line(first, end, confirmed=False))
+        self._note(_Batch(first, end, confirmed=False))
 
     def confirmed(self, first: int, end: int) -> None:
         """Note a batch that the broker has confirmed."""
-        self._note(_Line(first, end, confirmed=True))
+        self._note(_Batch(first, end, confirmed=True))
+
+    def again(self, operations: list[int]) -> None:
+        """Note operations before they are published once more."""
+        self._note(_Again(operations))
 
     def close(self) -> None:
         """Close the file."""
@@ -84,20 +99,24 @@ def read(path: Path) -> Published:
     """Read a watermark; where there is none nothing was published, and a torn line says nothing."""
     sure: set[Range] = set()
     doubtful: set[Range] = set()
+    repeated: list[int] = []
     try:
         lines = path.read_bytes().splitlines()
     except FileNotFoundError:
         lines = []
     for text in lines:
         with suppress(msgspec.MsgspecError):
-            line = msgspec.json.decode(text, type=_Line)
+            line: _Line = msgspec.json.decode(text, type=_Line)
+            if isinstance(line, _Again):
+                repeated += line.operations
+                continue
             range_ = Range(line.first, line.end)
             if line.confirmed:
                 sure.add(range_)
                 doubtful.discard(range_)
             elif range_ not in sure:
                 doubtful.add(range_)
-    return Published(_merged(sure), tuple(sorted(doubtful)))
+    return Published(_merged(sure), tuple(sorted(doubtful)), tuple(repeated))
 
 
 def _merged(ranges: set[Range]) -> tuple[Range, ...]:

@@ -6,18 +6,24 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
 
 from orchestrator.errors import UsageError
+from orchestrator.history import files
 from orchestrator.hosts import init
 from orchestrator.hosts.layout import require
+from tests.compose_file import ROOT
+from tests.stand_ins import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+
+    from orchestrator.history.model import History
 
 #: Answers each TCP byte and each datagram with the same, and prints every datagram.
 ECHO = """
@@ -167,3 +173,38 @@ def interfaces() -> set[str]:
 def named(lines: Iterable[str], word: str) -> list[str]:
     """Command lines that contain a word."""
     return [line for line in lines if word in line]
+
+
+@contextmanager
+def hosts(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Start the command; it is gone after the block."""
+    command = [sys.executable, "-m", "orchestrator", "hosts", "credits", "--strategy", "optimistic", "--json"]
+    process = subprocess.Popen(
+        [*command, "--runs-dir", str(folder / "runs"), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=folder,
+        start_new_session=True,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def race(folder: Path, *arguments: str, code: int = 0) -> tuple[dict[str, Any], History]:
+    """Run the command to its end, after which nothing is left of it; its report's one row, and the history."""
+    before = interfaces()
+    with hosts(folder, *arguments) as process:
+        belongings = Belongings(process.pid)
+        wait_until(lambda: bool(named(belongings.look(), "-m orchestrator run")) or process.poll() is not None)
+        said, errors = process.communicate(timeout=540)
+    assert code == process.returncode, said + errors
+    assert 6 == len(belongings.namespaces)
+    wait_until(lambda: belongings.left() == [])
+    assert before == interfaces()
+    (row,) = json.loads(said)["rows"]
+    return row, files.read(next(path.parent for path in folder.glob("runs/*/*/effects.parquet")))

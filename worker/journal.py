@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import threading
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -25,30 +26,34 @@ class Journal(Protocol):
 class FileJournal:
     """The journal as a file, `<node>.<process>.jsonl`."""
 
-    __slots__ = ("_encoder", "_file", "_torn", "path")
+    __slots__ = ("_encoder", "_file", "_lock", "_torn", "path")
 
     def __init__(self, folder: Path, who: ProcessLine) -> None:
         private(folder)
         self.path = folder / file_name(who.node, who.process)
         self._encoder = msgspec.json.Encoder()
         self._torn = b""
+        #: Threads share the journal, and what stands torn is known to whoever writes next.
+        self._lock = threading.Lock()
         self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         if os.fstat(self._file).st_size == 0:
             self.write(who)
 
     def write(self, line: Line) -> None:
         """Append a line in one system call: the kernel keeps it whole and in order, and SIGKILL can't take it back."""
-        whole = self._torn + self._encoder.encode(line) + b"\n"
-        if os.write(self._file, whole) < len(whole):
-            self._torn = b"\n"  # what follows must not become part of what stands there
-            raise OSError(errno.ENOSPC, "a journal's line was written in part only", self.path)
-        self._torn = b""
+        with self._lock:
+            whole = self._torn + self._encoder.encode(line) + b"\n"
+            if os.write(self._file, whole) < len(whole):
+                self._torn = b"\n"  # what follows must not become part of what stands there
+                raise OSError(errno.ENOSPC, "a journal's line was written in part only", self.path)
+            self._torn = b""
 
     def tear(self, line: Line) -> None:
         """Append half of a line in one system call, as a full disk or a crash would leave it; the next starts anew."""
-        whole = self._torn + self._encoder.encode(line)
-        os.write(self._file, whole[: len(whole) // 2])
-        self._torn = b"\n"
+        with self._lock:
+            whole = self._torn + self._encoder.encode(line)
+            os.write(self._file, whole[: len(whole) // 2])
+            self._torn = b"\n"
 
     def __del__(self) -> None:
         # Closed with the last reference, so that no thread writes to a number that has become another file's.

@@ -197,7 +197,10 @@ class PostgresLink:
 
     def disconnect(self) -> None:
         """Shut the socket down, and leave an ended one in its place: not even an answer that has come can be read."""
-        number = self._session.connection.pgconn.socket
+        try:
+            number = self._session.connection.pgconn.socket
+        except psycopg.OperationalError:
+            return  # it was lost before
         with socket.socket(fileno=os.dup(number)) as ours, contextlib.suppress(OSError):  # the server was quicker
             ours.shutdown(socket.SHUT_RDWR)
         near, far = socket.socketpair()

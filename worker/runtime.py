@@ -14,7 +14,7 @@ import psycopg
 
 from worker import clock, config, postgres
 from worker.contract import COUNTER_BITS, ProcessLine
-from worker.errors import LostConnection, RowraceError
+from worker.errors import LostConnection, PoolTimeout, RowraceError
 from worker.journal import FileJournal
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class ProcessRuntime:
             return
         try:
             link = self.connect()
-        except LostConnection:
+        except (LostConnection, PoolTimeout):
             return
         try:
             line = self._reading(link)

@@ -18,9 +18,11 @@ from orchestrator.errors import OrchestratorError
 #: Command to module and one line of help; modules are imported when they are needed, so that the others start at once.
 _COMMANDS: Final = {
     "run": ("run", "Race tasks on rows and judge what survived."),
+    "resume": ("resume", "Bring a run whose orchestrator was killed to its end."),
     "verify": ("verify", "Judge a run's folder again, or another system's history."),
     "plan": ("show", "Print the digest of a profile's plan, or its operations."),
     "profile": ("show", "Print the profile that file and flags give, as TOML."),
+    "faults": ("faults", "List the faults that a plan may name, and the mistakes."),
     "gallery": ("gallery", "Provoke the failures that Celery teams meet, and prevent each."),
     "hosts": ("hosts", "Race across hosts laid out on this machine (root, Linux)."),
     "services": ("services", "Keep embedded services up between runs."),

@@ -39,24 +39,26 @@ def run(
     profile = profile_of(scenarios, file, flags)
     config = configured(database_url, broker_url, runs_dir)
     if junit is not None:
-        _check(junit)
+        check_writable(junit)
     from orchestrator.interrupt import interruptible  # noqa: PLC0415 - heavy, and wrong usage is told before
     from orchestrator.reports.live import LiveView  # noqa: PLC0415 - as above
     from orchestrator.run import run as race  # noqa: PLC0415 - as above
 
     with interruptible() as interrupt, LiveView(sys.stderr) as watch:
         report = race(profile, config, watch, interrupt, keep=keep)
-    _print(report, as_json=as_json, junit=junit)
+    tell(report, as_json=as_json, junit=junit)
     return int(report.exit_code)
 
 
-def _check(path: Path) -> None:
+def check_writable(path: Path) -> None:
+    """Refuse, before anything is started, a file that can't be written."""
     from orchestrator.reports.junit import check  # noqa: PLC0415 - only where it is needed
 
     check(path)
 
 
-def _print(report: Report, *, as_json: bool, junit: Path | None) -> None:
+def tell(report: Report, *, as_json: bool, junit: Path | None) -> None:
+    """Print a run's report, and write it where that was asked for."""
     from orchestrator.reports import result, table  # noqa: PLC0415 - heavy
     from orchestrator.reports.junit import write  # noqa: PLC0415 - as above
 

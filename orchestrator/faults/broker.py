@@ -46,6 +46,9 @@ class KillClients(msgspec.Struct, frozen=True, kw_only=True):
     share: float
     random: random.Random
 
+    def __repr__(self) -> str:
+        return f"KillClients({self.text!r})"  # the URL holds a password
+
     def strike(self) -> Struck | None:
         """Cut them."""
         return self._ask(self._cut)

@@ -16,7 +16,7 @@ from orchestrator.faults.choosing import number, share, some, word
 from orchestrator.faults.durations import seconds
 from orchestrator.faults.model import Kind, Struck
 from orchestrator.faults.outages import Outage
-from orchestrator.faults.sessions import Sessions
+from orchestrator.faults.sessions import NAME, Sessions
 from orchestrator.schema.postgres import run_of
 
 if TYPE_CHECKING:
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
     Connection = psycopg.Connection[Any]
 
-#: What the names of the workers' sessions begin with, those of their shippers too.
-_WORKERS: Final = "rowrace node"
+#: What the names of the workers' sessions begin with, those of their shippers too: "rowrace node1", and
+#: "rowrace celery@host" where nobody has named the node; and who of us is called like that.
+_WORKERS: Final = "rowrace "
+_OURS: Final = [NAME, "rowrace producer"]
 
 #: Connections that are opened at most where the plan gives no number.
 _CONNECTIONS: Final = 500
@@ -44,11 +46,12 @@ _MODES: Final[tuple[Literal["fast", "immediate"], ...]] = ("fast", "immediate")
 
 _FIND: Final = """
     SELECT pid FROM pg_stat_activity
-    WHERE datname = current_database() AND starts_with(application_name, %s) ORDER BY pid
+    WHERE datname = current_database() AND starts_with(application_name, %s) AND application_name <> ALL(%s)
+    ORDER BY pid
 """
 _TERMINATE: Final = """
     SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_stat_activity
-    WHERE pid = ANY(%s) AND starts_with(application_name, %s)
+    WHERE pid = ANY(%s) AND starts_with(application_name, %s) AND application_name <> ALL(%s)
 """
 
 
@@ -66,8 +69,9 @@ class TerminateBackends(msgspec.Struct, frozen=True, kw_only=True):
 
     def _terminate(self, connection: Connection) -> Struck | None:
         self.check(connection)
-        found = [pid for (pid,) in connection.execute(_FIND, (_WORKERS,))]
-        row = connection.execute(_TERMINATE, (some(found, self.share, self.random), _WORKERS)).fetchone()
+        found = [pid for (pid,) in connection.execute(_FIND, (_WORKERS, _OURS))]
+        chosen = some(found, self.share, self.random)
+        row = connection.execute(_TERMINATE, (chosen, _WORKERS, _OURS)).fetchone()
         ended = row[0] if row else 0
         return Struck(f"{ended} of {len(found)} sessions of workers were terminated") if ended else None
 

@@ -14,16 +14,34 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from enum import StrEnum
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from orchestrator.faults.model import Planned
 
 #: Operations are numbered from 0; several are joined by "+".
 _OPERATIONS: Final = re.compile(r"[0-9]{1,9}(\+[0-9]{1,9})*")
 _ALWAYS: Final = {"yes": True, "no": False}
+#: A worker takes no message that asks for more, seconds.
+_MOST_DELAY: Final = 3_600.0
 
 
 def failpoints(planned: Iterable[Planned]) -> tuple[Failpoint, ...]:
     """Give the plan's failpoints, as the workers' settings carry them."""
     return tuple(_MADE_BY[each.name](each) for each in planned if each.name in _MADE_BY)
+
+
+def unstruck(planned: Iterable[Planned], struck: Mapping[str, NDArray[np.bool_]]) -> list[str]:
+    """List the entries that struck none of their operations; `struck` says, by failpoint, which operations were."""
+    return [each.text for each in planned if each.name in _MADE_BY and not _met(_MADE_BY[each.name](each), struck)]
+
+
+def _met(failpoint: Failpoint, struck: Mapping[str, NDArray[np.bool_]]) -> bool:
+    found = struck.get(f"{failpoint.where}:{failpoint.action}")
+    if found is None:
+        return False
+    named = [operation for operation in failpoint.operations if operation < len(found)]
+    return bool(found[named].any()) or failpoint.probability > 0
 
 
 def _failpoint(planned: Planned) -> Failpoint:
@@ -35,13 +53,16 @@ def _failpoint(planned: Planned) -> Failpoint:
     action = Action(_one_of(planned, "action", options.get("action", ""), Action))
     if (action is Action.DELAY) != ("delay" in options):
         raise UsageError(f"Fault «{planned.text}»: delay= belongs to action=delay, and action=delay needs it.")
+    delay = seconds(options["delay"], "delay", planned.text) if "delay" in options else 0.0
+    if delay > _MOST_DELAY:
+        raise UsageError(f"Fault «{planned.text}»: delay={options['delay']} is longer than an hour.")
     return Failpoint(
         where=Where(_one_of(planned, "point", planned.targets[0], Where)),
         action=action,
         operations=_operations(planned),
         probability=_probability(planned),
         always=_ALWAYS[_one_of(planned, "always", options.get("always", "no"), _ALWAYS)],
-        delay_ms=seconds(options["delay"], "delay", planned.text) * 1_000 if "delay" in options else 0.0,
+        delay_ms=delay * 1_000,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 from typing import TYPE_CHECKING, Self
 
 from orchestrator.errors import ServiceError
@@ -45,6 +47,8 @@ class Carried:
         self._urls = dict(urls)
         names = sorted(set(needed))
         targets = {name: target(_service(name), self._urls[_service(name)]) for name in names}
+        #: Names disturbances to the proxy.
+        self._numbers = itertools.count(1)
         self._proxy = Proxy()
         try:
             self._ports: dict[str, int] = {
@@ -84,11 +88,17 @@ class Carried:
     def disturb(self, links: Sequence[str], way: str = "both", **how: float) -> Callable[[], None]:
         """Put a disturbance in force beside others (hold, hush, delay, jitter, rate); calling the answer heals it."""
         ways = ("to", "from") if way == "both" else (way,)
-        number = self._proxy.ask("disturb", links=links, ways=ways, **how)["number"]
+        number = next(self._numbers)
 
         def heal() -> None:
             self._proxy.ask("heal", number=number)
 
+        try:
+            self._proxy.ask("disturb", number=number, links=links, ways=ways, **how)
+        except ServiceError:
+            with contextlib.suppress(ServiceError):
+                heal()  # without an answer it may be carried out all the same
+            raise
         return heal
 
     def reset(self, links: Sequence[str]) -> int:

@@ -137,6 +137,9 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
     #: Seeded by the profile's seed; every choice that a fault makes comes from it.
     random: random.Random
 
+    def __repr__(self) -> str:
+        return f"Reach({self.schema!r}, {self.queue!r})"  # the URLs hold passwords
+
 
 #: Makes a fault, or raises UsageError or ServiceError where it can't be done here, in one sentence.
 Builder = Callable[[Planned, Reach], Fault]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -28,7 +29,12 @@ class Outage(msgspec.Struct, frozen=True, kw_only=True):
         """Take it away."""
         if not self.runs():
             return None
-        self.take()
+        try:
+            self.take()
+        except BaseException:
+            with contextlib.suppress(Exception):  # what is told is why it could not be taken
+                self.give()  # half taken, nobody would give it back
+            raise
         return Struck(self.detail, self.give)
 
 

@@ -21,6 +21,8 @@ __all__ = ("failpoints", "parse")
 
 #: Keys that every fault takes which strikes at a time.
 _COMMON: Final = ("at", "every", "for", "count")
+#: Pause between two strikes at least, seconds.
+_SHORTEST: Final = 0.001
 _COUNT: Final = re.compile(r"[1-9][0-9]{0,8}")
 
 
@@ -88,8 +90,8 @@ def _check_keys(text: str, name: str, kind: Kind, options: Mapping[str, str]) ->
 
 def _timed(text: str, name: str, targets: tuple[str, ...], options: dict[str, str]) -> Planned:
     times = {key: seconds(options[key], key, text) for key in ("at", "every", "for") if key in options}
-    if times.get("every") == 0:
-        raise UsageError(f"Fault «{text}»: every=0 would strike without a pause; write a longer one.")
+    if times.get("every", _SHORTEST) < _SHORTEST:
+        raise UsageError(f"Fault «{text}»: every={options['every']} would strike without a pause; write 1ms or longer.")
     return Planned(
         name=name,
         targets=targets,

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _TICK: Final = 0.002
 #: How long a strike waits for the node to wait, seconds; kombu's BRPOP returns after one.
 _PATIENCE: Final = 5.0
+#: The broker, or the node, is away just now: another fault was quicker.
+_AWAY: Final = (redis.ConnectionError, redis.TimeoutError, psutil.NoSuchProcess)
 
 
 class _InPop:
@@ -43,12 +45,17 @@ class _InPop:
         pid = self._nodes.pid(self._node)
         if pid is None:
             return None
-        back = self._nodes.expect(self._node)
-        client = redis.Redis.from_url(self._url, socket_timeout=5)
-        if not self._caught_waiting(client, pid):
-            back()
-            client.close()
-            return None
+        with contextlib.ExitStack() as stack:
+            client = stack.enter_context(redis.Redis.from_url(self._url, socket_timeout=5))
+            back = self._nodes.expect(self._node)
+            stack.callback(back)
+            try:
+                caught = self._caught_waiting(client, pid)
+            except _AWAY:
+                return None
+            if not caught:
+                return None
+            stack.pop_all()
         over = threading.Event()
         thread = threading.Thread(target=self._kill_when_served, args=(client, pid, over), daemon=True)
         thread.start()
@@ -60,34 +67,50 @@ class _InPop:
         deadline, known = time.monotonic() + _PATIENCE, _waits(client, pid)
         while time.monotonic() < deadline:
             waits = _waits(client, pid)
-            if waits and waits != known:
-                self._nodes.signal(self._node, signal.SIGSTOP)
-                if _waits(client, pid) == waits:
-                    return True
-                self._nodes.signal(self._node, signal.SIGCONT)
+            if waits and waits != known and self._stopped(client, pid, waits):
+                return True
             known = waits
             time.sleep(_TICK)
         return False
 
+    def _stopped(self, client: redis.Redis, pid: int, waits: str) -> bool:
+        """Stop the node in this very wait; one that has gone on, or can't be seen, goes on."""
+        caught = False
+        self._nodes.signal(self._node, signal.SIGSTOP)
+        try:
+            caught = _waits(client, pid) == waits
+        finally:
+            if not caught:
+                self._nodes.signal(self._node, signal.SIGCONT)
+        return caught
+
     def _kill_when_served(self, client: redis.Redis, pid: int, over: threading.Event) -> None:
-        with contextlib.suppress(redis.RedisError), client:
+        with contextlib.suppress(redis.RedisError, psutil.Error), client:
             wait = _waits(client, pid)
             while _waits(client, pid) == wait and not over.wait(_TICK):
                 pass
-        self._nodes.kill(self._node)
+        if self._nodes.pid(self._node) == pid:  # otherwise another fault was quicker
+            self._nodes.kill(self._node)
 
     def _heal(self, thread: threading.Thread, over: threading.Event, back: Callable[[], None]) -> None:
         over.set()
         thread.join()
-        self._nodes.start(self._node)
-        back()
+        try:
+            self._nodes.start(self._node)
+        finally:
+            back()
 
 
 def _waits(client: redis.Redis, pid: int) -> str:
-    """Name the wait of the process that is blocked in BRPOP, each wait differently; empty where it isn't blocked."""
+    """Name the wait of a process on this machine."""
     ours = {f"{each.laddr.ip}:{each.laddr.port}" for each in psutil.Process(pid).net_connections("tcp") if each.laddr}
+    return waits(client, ours.__contains__)
+
+
+def waits(client: redis.Redis, ours: Callable[[str], bool]) -> str:
+    """Name the wait of who is blocked in BRPOP, known by its address; each wait differently, empty where none is."""
     clients: list[dict[str, Any]] = client.client_list()
-    blocked = (each for each in clients if each["addr"] in ours and each["cmd"] == "brpop" and "b" in each["flags"])
+    blocked = (each for each in clients if ours(each["addr"]) and each["cmd"] == "brpop" and "b" in each["flags"])
     # Servers older than Valkey 8 don't count a client's commands; there only the pause between two waits shows.
     return next((f"{each['id']}/{each.get('tot-cmds', '')}" for each in blocked), "")
 

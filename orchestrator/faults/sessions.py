@@ -39,6 +39,9 @@ class Sessions(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     url: str
 
+    def __repr__(self) -> str:
+        return f"Sessions({self.text!r})"  # the URL holds a password
+
     def open(self) -> psycopg.Connection[Any] | None:
         """A session in autocommit mode; None where the database takes none just now."""
         try:

@@ -71,14 +71,20 @@ class Striker:
         known: Mapping[str, Kind] = KNOWN,
         now: Callable[[], float] = time.monotonic,
         wait: Callable[[float], bool] | None = None,
+        told: Callable[[Strike], None] = lambda _strike: None,
     ) -> None:
-        """`clock` reads the database's clock, microseconds; `wait` lets time pass, and is true once it is to end."""
+        """`clock` reads the database's clock, microseconds; `wait` lets time pass, and is true once it is to end.
+
+        `told` hears of a strike as it happens, and again once it is healed.
+        """
         self._plans = [plan for each in planned if (plan := _made(each, reach, known)) is not None]
-        self._clock, self._now = clock, now
+        self._clock, self._now, self._told = clock, now, told
         self._ended = threading.Event()
         self._wait = wait or self._ended.wait
         self._thread = threading.Thread(target=self._run, name="rowrace striker", daemon=True)
         self._lock = threading.Lock()
+        #: Whoever stops returns only when all is healed.
+        self._stopping = threading.Lock()
         #: What is due when: a plan to strike, or a strike to heal; the number keeps equal times in order.
         self._due: list[tuple[float, int, _Plan | _Force]] = []
         self._numbers = itertools.count()
@@ -102,16 +108,17 @@ class Striker:
         self._thread.start()
 
     def stop(self) -> None:
-        """Strike no more, and heal what is in force, the last strike first; may be called again."""
+        """Strike no more, and heal what is in force, the last strike first; may be called again, by any thread."""
         self._ended.set()
-        if self._thread.ident is not None:
-            self._thread.join(_PATIENCE)
-            if self._thread.is_alive() and not self._left_behind:
-                self._left_behind = True
-                self._gap("A strike did not come to an end: what it broke may not be healed.")
-        while (force := self._latest()) is not None:
-            self._heal(force)
-        self._calm = True
+        with self._stopping:
+            if self._thread.ident is not None:
+                self._thread.join(_PATIENCE)
+                if self._thread.is_alive() and not self._left_behind:
+                    self._left_behind = True
+                    self._gap("A strike did not come to an end: what it broke may not be healed.")
+            while (force := self._latest()) is not None:
+                self._heal(force)
+            self._calm = True
 
     def strikes(self) -> list[Strike]:
         """List what was struck, in the order of striking."""
@@ -163,8 +170,10 @@ class Striker:
             return
         plan.done += 1
         if struck.heal is None:
+            strike = Strike(plan.planned.name, struck_us, self._clock(), struck.detail)
             with self._lock:
-                self._strikes.append(Strike(plan.planned.name, struck_us, self._clock(), struck.detail))
+                self._strikes.append(strike)
+            self._told(strike)
         else:
             self._hold(_Force(plan, struck_us, struck.detail, struck.heal))
         self._next(plan, used=True)
@@ -173,6 +182,7 @@ class Striker:
         """Keep a strike in force until its time is up, or all is over."""
         with self._lock:
             self._force.append(force)
+        self._told(Strike(force.plan.planned.name, force.struck_us, None, force.detail))
         if self._left_behind:
             self._heal(force)
         elif force.plan.duration is not None:
@@ -200,9 +210,11 @@ class Striker:
             healed_us = self._clock()
         except Exception as error:  # noqa: BLE001 - the others must be healed all the same
             self._gap(f"Fault «{force.plan.planned.text}» could not be healed: {_why(error)}")
+        strike = Strike(force.plan.planned.name, force.struck_us, healed_us, force.detail)
         with self._lock:
             self._force.remove(force)
-            self._strikes.append(Strike(force.plan.planned.name, force.struck_us, healed_us, force.detail))
+            self._strikes.append(strike)
+        self._told(strike)
 
     def _latest(self) -> _Force | None:
         with self._lock:

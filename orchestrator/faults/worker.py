@@ -41,11 +41,18 @@ class Aim(msgspec.Struct, frozen=True):
         found = [name for name in self.names if (pid := self.nodes.pid(name)) is not None and not _stopped(pid)]
         return self.reach.random.choice(found) if found else None
 
-    def child(self) -> tuple[str, int] | None:
+    def child(self) -> tuple[str, psutil.Process] | None:
         """Choose among the pools' processes that are at work."""
         up = [name for name in self.names if (pid := self.nodes.pid(name)) is not None and _age(pid) >= _UP]
         found = [(name, pid) for name in up for pid in self.nodes.children(name) if _at_work(pid)]
-        return self.reach.random.choice(found) if found else None
+        if not found:
+            return None
+        node, number = self.reach.random.choice(found)
+        try:
+            process = psutil.Process(number)  # knows its process by its start too, so that no later one is struck
+        except psutil.NoSuchProcess:
+            return None
+        return (node, process) if number in self.nodes.children(node) else None
 
 
 class KillChild(msgspec.Struct, frozen=True):
@@ -57,12 +64,12 @@ class KillChild(msgspec.Struct, frozen=True):
         """Kill one."""
         if (found := self.aim.child()) is None:
             return None
-        node, pid = found
+        node, process = found
         try:
-            psutil.Process(pid).kill()
+            process.kill()
         except psutil.NoSuchProcess:  # it ended by itself
             return None
-        return Struck(f"{node}'s child {pid} got SIGKILL")
+        return Struck(f"{node}'s child {process.pid} got SIGKILL")
 
 
 class KillNode(msgspec.Struct, frozen=True):
@@ -72,10 +79,10 @@ class KillNode(msgspec.Struct, frozen=True):
 
     def strike(self) -> Struck | None:
         """Kill one."""
-        if (node := self.aim.node()) is None:
-            return None
         nodes = self.aim.nodes
-        pid, back = nodes.pid(node), nodes.expect(node)
+        if (node := self.aim.node()) is None or (pid := nodes.pid(node)) is None:
+            return None
+        back = nodes.expect(node)
         try:
             nodes.kill(node)
         except BaseException:
@@ -92,10 +99,10 @@ class ShutDown(msgspec.Struct, frozen=True):
 
     def strike(self) -> Struck | None:
         """Ask one."""
-        if (node := self.aim.node()) is None:
-            return None
         nodes = self.aim.nodes
-        pid, back = nodes.pid(node), nodes.expect(node)
+        if (node := self.aim.node()) is None or (pid := nodes.pid(node)) is None:
+            return None
+        back = nodes.expect(node)
         nodes.signal(node, self.number)
 
         def heal() -> None:
@@ -134,9 +141,12 @@ class PauseChild(msgspec.Struct, frozen=True):
         """Pause one."""
         if (found := self.aim.child()) is None:
             return None
-        node, pid = found
-        stopped = _pause([pid])
-        return Struck(f"{node}'s child {pid} got SIGSTOP", lambda: _resume(stopped)) if stopped else None
+        node, process = found
+        try:
+            process.suspend()
+        except psutil.NoSuchProcess:  # it ended by itself
+            return None
+        return Struck(f"{node}'s child {process.pid} got SIGSTOP", lambda: _resume([process]))
 
 
 def celery_settings(planned: Sequence[Planned], nodes: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from orchestrator.errors import ServiceError
 from orchestrator.fleet.node import OWNED
+from orchestrator.patience import UNDER_FAULTS, Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,15 +18,22 @@ if TYPE_CHECKING:
     from orchestrator.profile import Profile
 
 #: How long external nodes may take to answer, seconds.
-_ANSWER: Final = 3.0
+_ANSWER: Final = 10.0
 #: Pause between two questions to external nodes, seconds, and how many unanswered ones in a row mean that one is gone;
 #: a solo pool answers only between its tasks.
 _ASK: Final = 5.0
 _UNANSWERED: Final = 3
+#: How long they may take to answer one, and to be back once the race is over, seconds: who was cut off connects anew,
+#: and who ended is started again.
+_HEARD: Final = 1.0
+_BACK: Final = 15.0
 
 
 class External:
-    """Nodes that listen already: watched, never touched."""
+    """Nodes that listen already: watched, never touched.
+
+    One that is cut off for a while and answers again has lost nothing: what it wrote meanwhile it ships by itself.
+    """
 
     remote = True
 
@@ -34,28 +42,47 @@ class External:
         self._broker = broker
         #: Questions in a row that each node has left unanswered.
         self._silence = dict.fromkeys(names, 0)
-        self._gone: set[str] = set()
+        #: Faults may cut all of them off, or the broker; those are healed in time.
+        self._patience, self._back = (UNDER_FAULTS, _BACK) if profile.faults else (0.0, 0.0)
+        self._unasked = Patience(self._patience)
+        self._all_silent_since: float | None = None
         self._next = time.monotonic() + _ASK
 
     def missing(self) -> list[str]:
-        """Name those that have left three questions in a row unanswered."""
+        """Ask, now and then; who does not answer may come back, so nothing is missing before the end."""
         if time.monotonic() < self._next:
             return []
-        names = [name for name in self._silence if name not in self._gone]
-        answered = set(self._broker.ping(1.0, names)) if names else set()
-        self._silence.update({name: 0 if name in answered else self._silence[name] + 1 for name in names})
-        found = [name for name in names if self._silence[name] >= _UNANSWERED]
-        self._gone.update(found)
+        try:
+            self._ask(list(self._silence))
+            self._unasked.fine()
+        except ServiceError as error:
+            self._unasked.failed(error)
         self._next = time.monotonic() + _ASK
-        return [f"node {name} answers no more: what it had not shipped is missing" for name in found]
-
-    def save(self) -> list[str]:
-        """Nothing of theirs is within reach."""
         return []
 
+    def save(self) -> list[str]:
+        """Name those that were silent and don't answer any more; nothing of theirs is within reach."""
+        deadline = time.monotonic() + self._back
+        with contextlib.suppress(ServiceError):  # a broker that is away is told elsewhere
+            while silent := [name for name, count in self._silence.items() if count]:
+                self._ask(silent)
+                counts = [self._silence[name] for name in silent]
+                if time.monotonic() > deadline and not any(0 < count < _UNANSWERED for count in counts):
+                    break
+        gone = [name for name, count in self._silence.items() if count >= _UNANSWERED]
+        return [f"node {name} answers no more: what it had not shipped is missing" for name in gone]
+
     def none_left(self) -> bool:
-        """Say whether all are gone."""
-        return len(self._gone) == len(self._silence)
+        """Say whether all are silent, for longer than faults keep them away."""
+        return self._all_silent_since is not None and time.monotonic() - self._all_silent_since >= self._patience
+
+    def _ask(self, names: list[str]) -> None:
+        answered = set(self._broker.ping(_HEARD, names))
+        self._silence.update({name: 0 if name in answered else self._silence[name] + 1 for name in names})
+        if any(count < _UNANSWERED for count in self._silence.values()):
+            self._all_silent_since = None
+        elif self._all_silent_since is None:
+            self._all_silent_since = time.monotonic()
 
     def revived(self) -> dict[str, int]:
         """None is started again by us."""

@@ -33,6 +33,9 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     #: Told of every node, so that none outlives us.
     watchdog: Watchdog | None = None
 
+    def __repr__(self) -> str:
+        return f"Place({self.run!r})"  # URLs and environments hold passwords
+
 
 class Fleet(Protocol):
     """The nodes that run a run's operations."""

@@ -29,6 +29,8 @@ OWNED: Final = re.compile(r"node[0-9]+-[0-9]{12}[0-9a-f]{6}@localhost")
 #: Pause between two looks, seconds, and how long killed processes may take to be gone.
 TICK: Final = 0.05
 _PATIENCE: Final = 5.0
+#: Pause between two looks at a process that was killed, seconds.
+_WAIT: Final = 0.002
 
 
 class Node:
@@ -42,8 +44,8 @@ class Node:
         self.swept = False
 
     def lives(self) -> bool:
-        """Say whether its main process still runs."""
-        return self.child.poll() is None
+        """Say whether its main process still runs; one that has ended keeps its number until it is swept."""
+        return self.child.returncode is None and not _ended(self.child)
 
     def age(self) -> float:
         """Seconds since its start."""
@@ -58,6 +60,12 @@ class Node:
         except psutil.Error:
             return []
 
+    def signal(self, number: int) -> None:
+        """Signal the main process, which may have ended."""
+        if not self.swept:
+            with contextlib.suppress(OSError):
+                os.kill(self.child.pid, number)
+
     def resume(self) -> None:
         """Continue whatever of it is stopped: a stopped process hears no other signal."""
         if not self.swept:
@@ -69,8 +77,9 @@ class Node:
         if not self.swept:
             with contextlib.suppress(OSError):
                 os.killpg(self.child.pid, signal.SIGKILL)
-            self.child.kill()
-            self.child.wait()
+            self.signal(signal.SIGKILL)
+            while self.lives():
+                time.sleep(_WAIT)
             sweep([self])
 
 
@@ -90,13 +99,16 @@ def spawn(profile: Profile, place: Place, name: str) -> Node:
         "detach": False,
         "argv": list(_command(profile, place, name)),
     }
+    environment = _environment(profile, place, name)
+    for folder in (place.journals, Path(environment["TMPDIR"])):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (place.logs / f"{name}.log").open("ab") as log:
         child = subprocess.Popen(
             launch.command(order),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env=_environment(profile, place, name),
+            env=environment,
             cwd=os.sep,
             start_new_session=True,
         )
@@ -115,11 +127,22 @@ def sweep(nodes: Iterable[Node]) -> None:
         time.sleep(TICK)
     for node in ended:
         node.swept = True
+        node.child.wait()
 
 
 def address(run: str, name: str) -> str:
     """Name the node on the broker, where other runs have a node1 too."""
     return f"{name}-{run}@localhost"
+
+
+def _ended(child: subprocess.Popen[bytes]) -> bool:
+    """Say whether a child has ended, without reaping it: until then nobody else gets its number, or its group's."""
+    if not sys.platform.startswith("linux"):
+        return child.poll() is not None
+    try:
+        return os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:  # it was reaped
+        return True
 
 
 def _members(groups: set[int]) -> list[psutil.Process]:
@@ -167,6 +190,8 @@ def _environment(profile: Profile, place: Place, name: str) -> dict[str, str]:
         "ROWRACE_PREFETCH": str(profile.prefetch),
         # Another run's nodes may have another visibility timeout.
         "ROWRACE_UNACKED": unacked_of(place.run),
+        # A prefork pool makes a folder, which stays when the node is killed; here it goes with the journals.
+        "TMPDIR": str(place.journals / "temporary"),
         **place.common,
         **place.extra.get(name, {}),
     }

@@ -145,7 +145,7 @@ class Spawned:
     def signal(self, node: str, number: int) -> None:
         """Signal the node's main process."""
         with self._lock:
-            self._current[node].child.send_signal(number)
+            self._current[node].signal(number)
 
     def kill(self, node: str) -> None:
         """Kill the node and its pool."""
@@ -207,7 +207,7 @@ class Spawned:
         left = [each for each in self._current.values() if not each.swept]
         for number, patience in _SIGNALS:
             for each in left:
-                each.child.send_signal(number)
+                each.signal(number)
                 each.resume()
             deadline = time.monotonic() + patience
             while any(each.lives() for each in left) and time.monotonic() < deadline:

@@ -174,6 +174,8 @@ class Meta(msgspec.Struct, frozen=True, kw_only=True):
     began_us: int = 0
     #: What the run could not gather, one sentence each ("effects: 12 journal lines of a dead host are missing").
     gaps: tuple[str, ...] = ()
+    #: Faults of the plan that never struck, one sentence each: they have shown nothing, though all was gathered.
+    unmet: tuple[str, ...] = ()
     #: The group's key in the folder, e.g. "1-credits-naive-read-committed".
     name: str = ""
     #: Versions of database, broker, celery, python, for the report.

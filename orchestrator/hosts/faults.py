@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -12,6 +13,8 @@ from orchestrator.faults import KNOWN
 from orchestrator.faults.choosing import word
 from orchestrator.faults.model import Kind, Struck
 from orchestrator.hosts import wires
+from orchestrator.hosts.layout import BROKER
+from orchestrator.hosts.pop import InPop
 from orchestrator.hosts.remote import Remote
 from orchestrator.hosts.wires import How, Way
 
@@ -19,10 +22,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from orchestrator.faults.model import Network, Planned, Reach
+    from orchestrator.faults.model import Fault, Network, Planned, Reach
     from orchestrator.hosts.layout import Plug
 
 _ARROWS: Final = {Way.BOTH: "and", Way.TO: "to", Way.FROM: "from"}
+
+
+class When(StrEnum):
+    """At which moment a cut is made."""
+
+    #: Whatever is going on.
+    ANY = "any"
+    #: A worker has just begun to wait for a message in BRPOP.
+    POP = "pop"
 
 
 class Partition(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +68,9 @@ def pairs(planned: Planned) -> tuple[tuple[str, str], ...]:
 def check(planned: Planned) -> None:
     """Refuse what makes no sense on any layout."""
     how, way = _how(planned), _way(planned)
-    pairs(planned)
+    found = pairs(planned)
+    if _when(planned) is When.POP and (len(found) != 1 or _waiting(found[0]) is None):
+        raise UsageError(f"Fault «{planned.text}»: when=pop is for one pair, of a worker host and the broker.")
     if how is How.LINK and way is not Way.BOTH:
         raise UsageError(
             f"Fault «{planned.text}»: a link is down both ways; leave way= out, or take how=silent or how=route."
@@ -82,19 +96,32 @@ def _way(planned: Planned) -> Way:
     return word(planned, "way", tuple(Way))
 
 
-def _partition(planned: Planned, reach: Reach) -> Partition:
+def _when(planned: Planned) -> When:
+    return word(planned, "when", tuple(When))
+
+
+def _waiting(pair: tuple[str, str]) -> str | None:
+    """The one of the two that waits for the broker's messages."""
+    others = [name for name in pair if name != BROKER]
+    return others[0] if len(others) == 1 and others[0].startswith("worker") else None
+
+
+def _partition(planned: Planned, reach: Reach) -> Fault:
     if not isinstance(reach.network, Remote):
         raise ServiceError(f"Fault «{planned.text}» needs hosts that can be cut: race with `rowrace hosts`.")
-    return Partition(network=reach.network, pairs=pairs(planned), how=_how(planned), way=_way(planned))
+    found = pairs(planned)
+    cut = Partition(network=reach.network, pairs=found, how=_how(planned), way=_way(planned))
+    worker = _waiting(found[0]) if _when(planned) is When.POP else None
+    return cut if worker is None else InPop(cut, worker, reach.broker_url)
 
 
 FAULTS: Final[Mapping[str, Kind]] = {
     "partition": Kind(
         build=_partition,
         default_duration=3.0,
-        options=frozenset({"how", "way"}),
+        options=frozenset({"how", "way", "when"}),
         targets="HOST-HOST",
-        help="cut hosts off from each other: how=silent|link|route, way=both|to|from",
+        help="cut hosts off from each other: how=silent|link|route, way=both|to|from, when=any|pop",
         privileged=True,
         check=check,
     )

@@ -106,6 +106,11 @@ def planned(workers: int) -> dict[str, tuple[Plug, ...]]:
     return {name: _plugs(name, place) for place, name in enumerate(names)}
 
 
+def address(name: str, served_by: str) -> str:
+    """A host's address on the network that the database or the broker serves."""
+    return f"10.77.{NETWORKS[served_by]}.{_last(name)}"
+
+
 def _host(stack: ExitStack, name: str, *, hosts: Path | None = None, folder: Path | None = None) -> Host:
     host = Host(name, hosts=hosts, folder=folder)
     stack.callback(host.close)
@@ -117,10 +122,14 @@ def _own_folder(folder: Path, name: str) -> None:
 
 
 def _plugs(name: str, place: int) -> tuple[Plug, ...]:
-    served = (NETWORKS[name],) if name in NETWORKS else tuple(NETWORKS.values())
-    last = _last(name)
+    served = (name,) if name in NETWORKS else tuple(NETWORKS)
     return tuple(
-        Plug(network=each, address=f"10.77.{each}.{last}", interface=f"eth{each - 1}", port=f"port{place}.{each}")
+        Plug(
+            network=NETWORKS[each],
+            address=address(name, each),
+            interface=f"eth{NETWORKS[each] - 1}",
+            port=f"port{place}.{NETWORKS[each]}",
+        )
         for each in served
     )
 

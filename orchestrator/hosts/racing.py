@@ -82,6 +82,7 @@ def _check(wanted: Wanted) -> None:
     """Refuse what can't be run, before anything is laid out."""
     if wanted.profile.mode is not Mode.DISTRIBUTED:
         raise UsageError("Hosts are for real workers: leave --mode away.")
+    toml.checked(profile_for(wanted.profile, wanted.workers))
     if wanted.profile.faults:
         check_hosts(parse(wanted.profile.faults, known(wanted.file)), planned(wanted.workers))
 

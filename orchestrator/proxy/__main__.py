@@ -79,11 +79,11 @@ class Control:
         self._links[link] = Link(link, Target(host, port))
         return {"port": self._links[link].port}
 
-    def _disturb(self, links: Iterable[str], ways: list[str], **how: float | bool) -> Details:
-        number, disturbance = next(self._numbers), Disturbance(**how)  # type: ignore[arg-type]  # named by the owner
+    def _disturb(self, number: int, links: Iterable[str], ways: list[str], **how: float | bool) -> Details:
+        disturbance = Disturbance(**how)  # type: ignore[arg-type]  # named by the owner
         for link in links:
             self._links[link].disturb(number, ways, disturbance)
-        return {"number": number}
+        return {}
 
     def _heal(self, number: int) -> Details:
         for link in self._links.values():

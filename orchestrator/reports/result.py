@@ -99,6 +99,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     ends: Exit | None = None
     #: The consistency model that the dependencies were held to as well; None: to none.
     level: str | None = None
+    #: The command that runs it again.
+    command: str = "rowrace run"
 
     @property
     def rows(self) -> tuple[Row, ...]:

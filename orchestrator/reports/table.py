@@ -120,7 +120,7 @@ def words(report: Report, width: int = _READABLE) -> Iterator[str]:
     if limits:
         yield f"Not shown: {'; '.join(limits)}."
     yield from report.notes
-    yield f"The run is in {report.folder}; run it again with: rowrace run --profile {report.folder}/profile.toml"
+    yield f"The run is in {report.folder}; run it again with: {report.command} --profile {report.folder}/profile.toml"
 
 
 def _expected(report: Report) -> str:

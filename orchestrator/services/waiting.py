@@ -40,6 +40,9 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True):
     database: str | None = None
     broker: str | None = None
 
+    def __repr__(self) -> str:
+        return "Secrets()"
+
 
 def promise(folder: Path, pair: Pair, state: Path) -> None:
     """Keep the folder's data, whatever becomes of us, for as long as the run's state file is there."""

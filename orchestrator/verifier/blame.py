@@ -60,7 +60,9 @@ class Blame:
         forced = np.flatnonzero((struck < since) & (faults.healed * 1000 >= since))
         pid = str(self._process(attempt)[2] or "")
         # A log that names the attempt's very process is likelier to tell of it than what struck first.
-        chosen = next((each for each in self._naming.get(pid, ()) if len(after) and each >= after[0]), None)
+        # A strike's time is read before it looks for its victim, which may begin an attempt until it is struck.
+        near = (each for each in self._naming.get(pid, ()) if (len(after) and each >= after[0]) or each in forced)
+        chosen = next(near, None)
         if chosen is None and not len(after) and not len(forced):
             return Blamed((), "No fault struck after that, and none was in force.")
         if chosen is None:

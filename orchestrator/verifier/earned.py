@@ -80,7 +80,7 @@ def _faults(facts: Facts) -> Sequence[str]:
         (running, f"{counted(running, 'attempt')} of unknown outcome may still take effect"),
         (unpublished, f"{counted(unpublished, 'operation')} not confirmed as published"),
     )
-    return [text for is_so, text in named if is_so] + list(meta.gaps)
+    return [text for is_so, text in named if is_so] + [*meta.gaps, *meta.unmet]
 
 
 def _earned(name: str, got: bool, summary: str) -> Check:  # noqa: FBT001  # the answer itself, not an option

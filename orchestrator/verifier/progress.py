@@ -13,7 +13,7 @@ from orchestrator.verifier.arrays import per
 from orchestrator.verifier.columns import DUPLICATE, POISON, REFUSALS
 from orchestrator.verifier.durations import last_attempts
 from orchestrator.verifier.overdue import overdue
-from orchestrator.verifier.settling import FAIL, INFO, LOST
+from orchestrator.verifier.settling import FAIL, INFO, LOST, UNPUBLISHED
 from orchestrator.verifier.verdict import Check, Named, Value, Witness
 from orchestrator.verifier.words import attempt, counted, ending, operation, seconds, shown_of_each
 
@@ -39,13 +39,15 @@ class _Found:
     #: By anomaly, in the order in which they are told.
     kinds: dict[str, Flags]
     times: Overdue
+    #: Not settled, or never published, or not surely in time: nobody can tell.
+    undecided: Flags
     #: Attempts, but for those refused as duplicates of work that was done.
     tries: Ints
 
     @property
     def good(self) -> int:
         """How many operations are as they should be."""
-        wrong = np.logical_or.reduce([*self.kinds.values(), self.times.undecided])
+        wrong = np.logical_or.reduce([*self.kinds.values(), self.undecided])
         return len(wrong) - int(wrong.sum())
 
 
@@ -59,7 +61,7 @@ def progress(facts: Facts) -> Check:
     """Every operation that the rules allow was done, within the time and by as many attempts as asked for."""
     columns, found = facts.columns, _find(facts)
     total = sum(int(flagged.sum()) for flagged in found.kinds.values())
-    undecided = bool(found.times.undecided.any())
+    undecided = bool(found.undecided.any())
     return Check(
         name=NAME,
         value=Value.INVALID if total else Value.UNKNOWN if undecided else Value.VALID,
@@ -93,7 +95,8 @@ def _find(facts: Facts) -> _Found:
         "gave-up": (settled.operations == FAIL) & ~np.isin(settled.reason, _RIGHTLY),
         "retry-storm": (tries > most) & ~poison,
     }
-    return _Found(kinds=kinds, times=times, tries=tries)
+    unsettled = times.undecided | np.isin(settled.operations, (INFO, LOST, UNPUBLISHED))
+    return _Found(kinds=kinds, times=times, undecided=unsettled & ~np.logical_or.reduce([*kinds.values()]), tries=tries)
 
 
 def _bounds(meta: Meta) -> str:
@@ -110,7 +113,7 @@ def _summary(meta: Meta, found: _Found) -> str:
         summary += f" ({slowest}the most tries were {found.tries.max():,})"
     counts = {name: int(flagged.sum()) for name, flagged in found.kinds.items()}
     summary += "".join(f"; {count:,} {name}" for name, count in counts.items() if count)
-    undecided = int(found.times.undecided.sum())
+    undecided = int(found.undecided.sum())
     return summary + (f"; {undecided:,} undecided: not settled, or in time by no clock's word" if undecided else "")
 
 

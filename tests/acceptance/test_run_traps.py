@@ -156,7 +156,7 @@ def test_a_table_that_others_keep_locked_does_not_keep_a_run_from_ending(
     shared: Racing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A schema that can't be dropped stays, and the report says who removes it."""
-    monkeypatch.setattr("orchestrator.distributed._DROP_WAIT_MS", 100)
+    monkeypatch.setattr("orchestrator.group_race._DROP_WAIT_MS", 100)
     locker = Locker(shared, until=10_000)
     row, report = shared.row(quick(operations=0), locker.spectator())
     locker.release()

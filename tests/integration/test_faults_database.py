@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from orchestrator.faults.model import Reach
     from orchestrator.services import Services
 
+#: Sessions that are no worker's.
+OTHERS = ("rowrace", "rowrace producer", NAME, "another app", "rowraces node1")
+
 
 @pytest.fixture(scope="module")
 def own() -> Iterator[Services]:
@@ -41,17 +44,17 @@ def reached(own: Services) -> Iterator[Reach]:
 
 
 def test_workers_sessions_are_terminated_and_no_others(own: Services, reached: Reach) -> None:
-    """Those of every node and of its shipper; the orchestrator's own stays."""
+    """Those of every node, an external one too, and of its shipper; the orchestrator's own stay."""
     with contextlib.ExitStack() as stack:
-        names = ("rowrace node1", "rowrace node2", "rowrace node2 shipper")
+        names = ("rowrace node1", "rowrace node2 shipper", "rowrace celery@worker1")
         workers = [stack.enter_context(session(own, name)) for name in names]
-        others = [stack.enter_context(session(own, name)) for name in ("rowrace", "another app")]
+        others = [stack.enter_context(session(own, name)) for name in OTHERS]
         done = struck("terminate-backends", reached)
         assert ("3 of 3 sessions of workers were terminated", None) == done
         for worker in workers:
             with pytest.raises(psycopg.OperationalError):
                 worker.execute("SELECT 1")
-        assert [(1,), (1,)] == [other.execute("SELECT 1").fetchone() for other in others]
+        assert [(1,)] * len(others) == [other.execute("SELECT 1").fetchone() for other in others]
 
 
 def test_a_share_of_the_sessions_is_terminated(own: Services, reached: Reach) -> None:

@@ -67,6 +67,22 @@ def test_the_tail_follows_the_journal(database: Connection, group: str) -> None:
     assert [1, 50, 200] == ended
 
 
+def test_the_tail_goes_on_where_a_crash_took_chunks_back(database: Connection, group: str) -> None:
+    """What was read and lost again is shipped again in longer chunks, which begin before where the tail stopped."""
+    progress = Progress(4, lambda _table, _data: None)
+    tail = Tail(group)
+    position = _ship(database, group, 0, _lines(ProcessLine(7, "node1", "here", 1, "prefork")))
+    _ship(database, group, position, _attempt(0))
+    for file, lines in tail.read(database):
+        progress.feed(file, lines)
+    database.execute(sql.SQL("DELETE FROM {}.journal WHERE pos > 0").format(sql.Identifier(group)))
+    position = _ship(database, group, position, _attempt(0) + _attempt(1))
+    _ship(database, group, position, _attempt(2))
+    for file, lines in tail.read(database):
+        progress.feed(file, lines)
+    assert (3, 3) == (progress.ended(), progress.attempts)
+
+
 def _grant(database: Connection, group: str, user: int, amount: int, writer: str) -> None:
     with database.transaction():
         database.execute("SELECT set_config('rowrace.writer', %s, true)", (writer,))

@@ -175,6 +175,17 @@ def test_a_connection_broken_after_its_use_is_noticed_by_the_next(
     assert [(102,)] == ask(database, schema, "SELECT credits FROM {}.users").fetchall()
 
 
+@pytest.mark.parametrize("where", [Where.WHILE_LOGGING, Where.BEFORE_ACK])
+def test_a_connection_is_broken_that_was_lost_before(
+    schema: str, runtime: ProcessRuntime, tmp_path: Path, where: Where
+) -> None:
+    """There is nothing left to break, and the attempt says how it ended all the same."""
+    first = Failpoint(where=Where.IN_COMMIT, action=Action.DISCONNECT, operations=(0,))
+    second = Failpoint(where=where, action=Action.DISCONNECT, operations=(0,))
+    attempt.run(GRANT, _settings(schema, first, second), runtime)
+    assert [_UNKNOWN] == [(end.outcome, end.reason) for end in _of(_lines(tmp_path)[0], EndLine)]
+
+
 @pytest.mark.parametrize(("always", "struck"), [(False, 0), (True, 1)])
 def test_a_redelivery_is_spared_unless_asked(
     schema: str, runtime: ProcessRuntime, tmp_path: Path, *, always: bool, struck: int

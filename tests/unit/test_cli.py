@@ -88,6 +88,7 @@ def test_every_key_has_its_flag(rowrace: Rowrace) -> None:
         (("flower",), "Flower needs a broker: first `rowrace services up`, or give --broker-url"),
         (("run", "loans"), "Unknown scenario loans"),
         (("run", "--strategy", "hope"), "Unknown strategy hope"),
+        (("run", "--republish", "--no-recording"), "republish needs recording: without it nobody knows"),
         (("run", "--operations", "-5"), "--operations takes an integer of 0 or more"),
         (("run", "--mode", "eager", "--strategy", "pessimistic"), "Strategy pessimistic is not on this rung"),
         (("run", "--profile", "none.toml"), "none.toml: can't be read"),

@@ -13,7 +13,7 @@ from orchestrator.explorer.random_walk import RandomWalk
 from orchestrator.explorer.replay import Replay
 from orchestrator.groups import Group
 from orchestrator.history.model import TABLES
-from orchestrator.profile import Profile, Think
+from orchestrator.profile import Gates, Profile, Think
 from orchestrator.verifier import verify
 from orchestrator.verifier.verdict import Value
 from worker import runtime
@@ -141,6 +141,14 @@ def test_meta_names_the_rung(tmp_path: Path) -> None:
     """A history says where it was made, and what that can't show."""
     meta = _race(tmp_path).meta
     assert (meta.mode, meta.rung, meta.drained, meta.interrupted, meta.min_overlaps) == ("eager", RUNG, True, False, 1)
+
+
+def test_bounds_that_are_asked_for_are_judged(tmp_path: Path) -> None:
+    """Some operation needs a second attempt."""
+    gates = Gates(max_attempts=1, max_settle_s=60)
+    verdict = verify(_race(tmp_path, "optimistic", _changed(gates=gates)))
+    (found,) = (each for each in verdict.checks if each.name == "progress")
+    assert (Value.INVALID, {"retry-storm"}) == (found.value, {each.anomaly for each in found.witnesses})
 
 
 def test_pauses_cost_no_wall_time(tmp_path: Path) -> None:

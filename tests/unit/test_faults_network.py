@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from orchestrator.errors import OrchestratorError, ServiceError, UsageError
+from orchestrator.faults import proxy
 from orchestrator.faults.model import Reach
 from orchestrator.faults.network import FAULTS, Links, links_needed
 from orchestrator.faults.plan import parse
@@ -212,6 +215,22 @@ def test_links_strike_by_the_names_of_their_parts(ways: Street) -> None:
     for kind, party, options in (("reset", "node1", {}), ("reset", "node3", {}), ("latency", "node1", {"delay": "x"})):
         with pytest.raises(OrchestratorError):
             ways.links.strike(kind, party, "db", options)
+
+
+def test_a_strike_without_an_answer_is_healed(ways: Street, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proxy may carry it out all the same, later, and nobody else would heal it."""
+    client, server = ways.ends()
+    birth = ways.links.birth
+    with monkeypatch.context() as patch:
+        patch.setattr(proxy, "_ANSWER", 0.1)
+        os.kill(birth.pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(ServiceError, match="gives no answer"):
+                ways.links.strike("partition", "node1", "db", {})
+        finally:
+            os.kill(birth.pid, signal.SIGCONT)
+    ways.barrier()
+    pass_on(client, server, b"through")
 
 
 def test_a_party_without_a_link_has_no_url(ways: Street) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 import pytest
 
 from orchestrator.errors import UsageError
 from orchestrator.faults import KNOWN, clock, worker
+from orchestrator.faults.failpoints import unstruck
 from orchestrator.faults.model import Kind, Planned
 from orchestrator.faults.plan import failpoints, parse
+from worker import config
 from worker.contract import Action, Failpoint, Where
 
 if TYPE_CHECKING:
@@ -77,7 +80,8 @@ def test_no_plan_is_no_faults() -> None:
         ("hit:at=1h", "at=1h is no duration"),
         ("hit:at=-1s", "at=-1s is negative"),
         ("hit:at=99999999m", "at=99999999m is longer than a week"),
-        ("hit:every=0s", "every=0 would strike without a pause"),
+        ("hit:every=0s", "every=0s would strike without a pause; write 1ms or longer"),
+        ("hit:every=0.001ms", "every=0.001ms would strike without a pause; write 1ms or longer"),
         ("hit:every=1s:count=0", "count=0 is no whole number from 1"),
         ("hit:every=1s:count=many", "count=many is no whole number from 1"),
         ("hit:count=2", "count=2 needs a pause between the strikes; add every="),
@@ -139,6 +143,9 @@ def test_failpoints_travel_in_the_settings(text: str, failpoint: Failpoint) -> N
         ("clock-skew:skew=1s", "clock-skew must be told where"),
         ("clock-skew:node1:skew=1", "skew=1 is no duration"),
         ("clock-skew:node1:drift=50", "drift=50 is no drift"),
+        ("clock-skew:node1:skew=-1441m", "a clock may be off by 1440m and run away by 100000ppm at most"),
+        ("clock-skew:node1:drift=-100001ppm", "a clock may be off by 1440m and run away by 100000ppm at most"),
+        ("failpoint:after-read:action=delay:operation=1:delay=61m", "delay=61m is longer than an hour"),
     ],
 )
 def test_what_workers_could_not_do_is_refused_before_they_start(text: str, sentence: str) -> None:
@@ -154,6 +161,25 @@ def test_clocks_that_are_off_are_told_to_their_nodes() -> None:
     behind = {"ROWRACE_CLOCK_SKEW_MS": "-1500", "ROWRACE_CLOCK_DRIFT_PPM": "0"}
     ahead = {"ROWRACE_CLOCK_SKEW_MS": "200", "ROWRACE_CLOCK_DRIFT_PPM": "50"}
     assert {"node1": behind, "node2": ahead, "node3": behind} == clock.environment(planned)
+
+
+def test_a_clock_is_off_by_one_entry() -> None:
+    """Of two entries one would be told and not done."""
+    with pytest.raises(UsageError, match="node1's clock is off already; say all of it in one entry"):
+        clock.environment(parse(["clock-skew:node1:skew=1s", "clock-skew:node2:node1:drift=50ppm"]))
+
+
+@pytest.mark.parametrize("text", ["clock-skew:node1:skew=-1440m:drift=100000ppm", "clock-skew:node1:skew=1440m"])
+def test_the_worst_clock_is_one_that_a_worker_takes(text: str) -> None:
+    """What a plan may ask for, a worker starts with."""
+    variables = clock.environment(parse([text]))["node1"]
+    assert 86_400_000 == abs(config.read(variables).clock_skew_ms)
+
+
+def test_the_longest_delay_is_one_that_a_message_may_carry() -> None:
+    """Workers would reject every message of a run that asks for more."""
+    (made,) = failpoints(parse(["failpoint:after-read:action=delay:operation=1:delay=60m"]))
+    assert made == msgspec.convert(msgspec.to_builtins(made), Failpoint)
 
 
 def test_soft_shutdowns_need_a_setting_of_their_nodes() -> None:
@@ -183,3 +209,37 @@ def test_every_fault_says_what_it_does() -> None:
     """The names are words with hyphens, as plans are written."""
     assert all(kind.help for kind in KNOWN.values())
     assert all(name.replace("-", "").isalpha() and name.islower() for name in KNOWN)
+
+
+def test_failpoints_that_struck_none_of_their_operations_are_named() -> None:
+    """Of what strikes otherwise, nothing is said."""
+    met = (
+        "poison:operation=1",
+        "failpoint:after-read:action=kill:operation=0+1",
+        "failpoint:after-read:action=kill:probability=0.1",
+        "clock-skew:node1:skew=1s",
+        "kill-child",
+    )
+    idle = [
+        "poison:operation=2",
+        "failpoint:after-read:action=kill:operation=0",
+        "failpoint:after-read:action=kill:operation=9",
+        "failpoint:after-read:action=stop:operation=1",
+        "failpoint:in-commit:action=kill:probability=1",
+    ]
+    assert idle == unstruck(parse((*met, *idle)), {"after-read:kill": np.array([False, True, False])})
+
+
+@pytest.mark.parametrize(
+    ("nodes", "sentence"),
+    [
+        (("node1", "node2"), "there is no node9 whose clock could be off; the nodes are node1, node2."),
+        ((), "there is no node9 whose clock could be off; external workers have clocks of their own."),
+    ],
+)
+def test_a_clock_that_is_nobody_s_is_refused(nodes: tuple[str, ...], sentence: str) -> None:
+    """It would be off nowhere."""
+    with pytest.raises(UsageError) as caught:
+        clock.check_nodes(parse(["clock-skew:node9:skew=1s"]), nodes)
+    assert f"Fault «clock-skew:node9:skew=1s»: {sentence}" == str(caught.value)
+    clock.check_nodes(parse(["clock-skew:node9:skew=1s", "kill-child:node7"]), (*nodes, "node9"))

@@ -13,6 +13,7 @@ from orchestrator.faults import striker as module
 from orchestrator.faults.model import Kind, Struck
 from orchestrator.faults.plan import parse
 from orchestrator.faults.striker import Strike, Striker
+from tests.stand_ins import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +30,11 @@ class Time:
         self.at = 1_000.0
         self._end = self.at + end
 
+    @property
+    def over(self) -> bool:
+        """Whether it has ended."""
+        return self.at >= self._end
+
     def now(self) -> float:
         """Read it, seconds."""
         return self.at
@@ -40,7 +46,7 @@ class Time:
     def wait(self, pause: float) -> bool:
         """Let it pass, and be true at the end."""
         self.at = min(self.at + pause, self._end)
-        return self.at >= self._end
+        return self.over
 
 
 class World:
@@ -106,6 +112,7 @@ class World:
         """Strike to the end."""
         striker = self.striker(*entries)
         striker.start()
+        wait_until(lambda: self.time.over or striker.quiet())  # who stops earlier cuts it short
         striker.stop()
         return striker
 

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.config import Config
 from orchestrator.errors import UsageError
 from orchestrator.faults import KNOWN
 from orchestrator.faults.plan import parse
 from orchestrator.hosts.compose import services
 from orchestrator.hosts.faults import check_hosts, known, pairs
 from orchestrator.hosts.layout import planned, require
+from orchestrator.profile import Mode, Profile, Settings, Workers
+from orchestrator.run import check_faults
 
 
 def test_another_system_has_no_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,6 +61,10 @@ def test_addresses_differ_and_are_private() -> None:
         ("partition:worker1-database:how=axe", "how=axe is none of silent, link, route"),
         ("partition:worker1-database:way=up", "way=up is none of both, to, from"),
         ("partition:worker1-database:how=link:way=from", "a link is down both ways"),
+        ("partition:worker1-database:when=pop", "when=pop is for one pair, of a worker host and the broker"),
+        ("partition:orchestrator-broker:when=pop", "when=pop is for one pair, of a worker host and the broker"),
+        ("partition:worker1-broker:worker2-broker:when=pop", "when=pop is for one pair"),
+        ("partition:worker1-broker:when=noon", "when=noon is none of any, pop"),
         ("partition:worker3-database", "There is no host worker3: the hosts are orchestrator, database, broker"),
         ("partition:database-broker", "on no common network"),
         ("partition:worker1-worker1", "on no common network"),
@@ -79,6 +86,14 @@ def test_targets_are_pairs_of_hosts() -> None:
 def test_a_run_elsewhere_knows_no_cuts_between_hosts() -> None:
     """Only a run on hosts has their partitions."""
     assert KNOWN is known(None)
+
+
+def test_workers_of_hosts_are_told_what_the_profile_says(tmp_path: Path) -> None:
+    """Somebody else's workers can't be set by a profile, those that were laid out for it can."""
+    asked = Profile(workers=Workers.EXTERNAL, worker=Settings(recovery=False))
+    check_faults(asked, Config(state_dir=tmp_path, wires=tmp_path), Mode.DISTRIBUTED)
+    with pytest.raises(UsageError, match="reaches spawned workers only"):
+        check_faults(asked, Config(state_dir=tmp_path), Mode.DISTRIBUTED)
 
 
 def test_a_compose_file_that_declares_nothing_is_refused(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from worker.contract import (
     Access,
     ClockLine,
     EndLine,
+    FaultLine,
     Outcome,
     ProcessLine,
     Reason,
@@ -196,3 +197,43 @@ def test_a_torn_line_takes_no_other_with_it() -> None:
     progress.feed("f", b'["end",123\n\n\xff\n')
     _feed(progress, _end(1, Outcome.OK), ClockLine(1, 2, 3), file="torn at its first line")
     assert (1, 2) == (progress.counts().ok, progress.torn)
+
+
+def test_half_a_line_that_a_failpoint_left_is_no_loss() -> None:
+    """The whole line follows it; any further torn line in the file is one that nobody meant."""
+    strike = FaultLine("while-logging:delay", _token(1), 5, "operation 1, process 123")
+    progress, _ = _race(_start(1, 1), strike)
+    progress.feed("f", b'["end",123\n')
+    _feed(progress, _end(1, Outcome.OK))
+    assert (1, 0) == (progress.counts().ok, progress.torn)
+    progress.feed("f", b'["end",124\n')
+    progress.feed("another", b'["end",125\n')
+    assert 2 == progress.torn
+
+
+def test_failpoints_say_whom_they_struck() -> None:
+    """By point and action, operation by operation; one that nobody planned strikes nobody."""
+    lines = (FaultLine("after-read:kill", _token(1), 5, f"operation {number}, process 123") for number in (1, 7))
+    progress, _ = _race(*lines)
+    assert {"after-read:kill": [False, True, False]} == {name: each.tolist() for name, each in progress.struck.items()}
+
+
+@pytest.mark.parametrize(
+    ("ends", "unfinished"),
+    [
+        ([], True),
+        ([(Outcome.INFO, Reason.LOST_CONNECTION)], True),
+        ([(Outcome.FAIL, Reason.ERROR)], True),
+        ([(Outcome.FAIL, Reason.INSUFFICIENT)], False),
+        ([(Outcome.OK, None)], False),
+        ([(Outcome.INFO, Reason.LOST_CONNECTION), (Outcome.FAIL, Reason.INSUFFICIENT)], False),
+        ([(Outcome.INFO, Reason.LOST_CONNECTION), (Outcome.FAIL, Reason.ERROR)], True),
+        ([(Outcome.INFO, Reason.LOST_CONNECTION), (Outcome.FAIL, Reason.DUPLICATE)], False),
+        ([(Outcome.OK, None), (Outcome.INFO, Reason.LOST_CONNECTION)], False),
+    ],
+)
+def test_what_may_be_published_again(ends: list[tuple[Outcome, Reason | None]], *, unfinished: bool) -> None:
+    """The last end decides, unless it was done; what a rule refuses would be refused in every further round."""
+    lines = [line for number, end in enumerate(ends) for line in (_start(number, 0), _end(number, *end))]
+    progress, _ = _race(*lines, operations=1)
+    assert [unfinished] == progress.unfinished().tolist()

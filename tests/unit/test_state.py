@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from orchestrator import state, watermark
@@ -12,6 +13,7 @@ from orchestrator.base import Base
 from orchestrator.errors import UsageError
 from orchestrator.profile import Mode
 from orchestrator.services import Origin
+from orchestrator.state import Standing
 from orchestrator.watermark import Range, Watermark
 
 if TYPE_CHECKING:
@@ -67,9 +69,10 @@ def test_an_unreadable_state_is_one_sentence(tmp_path: Path, content: bytes) -> 
 
 def test_groups_follow_each_other() -> None:
     """A group is under way, its schema whole, its history whole."""
-    steps = [_BEGUN.begun(1), _BEGUN.begun(1).laid_out(), _BEGUN.begun(1).laid_out().ended().begun(2).ended()]
-    assert [(1, False, ()), (1, True, ()), (0, False, (1, 2))] == [
-        (each.group, each.created, each.done) for each in steps
+    laid_out = _BEGUN.begun(1).laid_out(99)
+    steps = [_BEGUN.begun(1), laid_out, laid_out.ended().begun(2).ended()]
+    assert [(1, False, 0, ()), (1, True, 99, ()), (0, False, 0, (1, 2))] == [
+        (each.group, each.created, each.began_us, each.done) for each in steps
     ]
 
 
@@ -81,7 +84,7 @@ def path(tmp_path: Path) -> Path:
 
 def test_without_a_watermark_nothing_was_published(path: Path) -> None:
     """The run was killed before."""
-    assert ((), (), 0) == (*watermark.read(path), watermark.read(path).end())
+    assert ((), (), (), 0) == (*watermark.read(path), watermark.read(path).end())
 
 
 def test_confirmed_batches_are_merged(path: Path) -> None:
@@ -90,7 +93,7 @@ def test_confirmed_batches_are_merged(path: Path) -> None:
         for first in (0, 500, 1000):
             mark.about_to(first, first + 500)
             mark.confirmed(first, first + 500)
-    assert ((Range(0, 1500),), (), 1500) == (*watermark.read(path), watermark.read(path).end())
+    assert ((Range(0, 1500),), (), (), 1500) == (*watermark.read(path), watermark.read(path).end())
 
 
 def test_a_batch_that_was_not_confirmed_is_in_doubt(path: Path) -> None:
@@ -99,7 +102,7 @@ def test_a_batch_that_was_not_confirmed_is_in_doubt(path: Path) -> None:
         mark.about_to(0, 500)
         mark.confirmed(0, 500)
         mark.about_to(500, 1000)
-    assert ((Range(0, 500),), (Range(500, 1000),), 1000) == (*watermark.read(path), watermark.read(path).end())
+    assert ((Range(0, 500),), (Range(500, 1000),), (), 1000) == (*watermark.read(path), watermark.read(path).end())
 
 
 def test_a_batch_that_was_tried_again_is_in_no_doubt(path: Path) -> None:
@@ -109,10 +112,10 @@ def test_a_batch_that_was_tried_again_is_in_no_doubt(path: Path) -> None:
         mark.about_to(0, 500)
         mark.confirmed(0, 500)
         mark.about_to(0, 500)
-    assert ((Range(0, 500),), ()) == watermark.read(path)
+    assert ((Range(0, 500),), (), ()) == watermark.read(path)
 
 
-@pytest.mark.parametrize("kept", range(1, 40))
+@pytest.mark.parametrize("kept", range(1, 54))
 def test_a_torn_line_says_nothing(path: Path, kept: int) -> None:
     """What stands before it counts, and so does what a resumed run writes after it."""
     with Watermark(path) as mark:
@@ -121,8 +124,26 @@ def test_a_torn_line_says_nothing(path: Path, kept: int) -> None:
         mark.confirmed(0, 500)
     torn = path.read_bytes()[: min(whole + kept, path.stat().st_size - 2)]
     path.write_bytes(torn)
-    assert ((), (Range(0, 500),)) == watermark.read(path)
+    assert ((), (Range(0, 500),), ()) == watermark.read(path)
     with Watermark(path) as mark:
         mark.about_to(500, 600)
         mark.confirmed(500, 600)
-    assert ((Range(500, 600),), (Range(0, 500),)) == watermark.read(path)
+    assert ((Range(500, 600),), (Range(0, 500),), ()) == watermark.read(path)
+
+
+def test_what_is_published_once_more_is_counted(path: Path) -> None:
+    """As often as it was, and apart from what is published for the first time."""
+    with Watermark(path) as mark:
+        mark.about_to(0, 500)
+        mark.confirmed(0, 500)
+        mark.again([3, 7])
+        mark.again([7])
+    assert ((Range(0, 500),), (), (3, 7, 7)) == watermark.read(path)
+
+
+def test_a_step_is_in_the_folder_before_it_is_taken(tmp_path: Path) -> None:
+    """Only a run that an earlier process has brought somewhere keeps its data through an error."""
+    fresh = Standing(tmp_path, _BEGUN)
+    fresh.step(_BEGUN.begun(1))
+    assert (fresh.now, False) == (state.read(tmp_path), fresh.keeps)
+    assert Standing(tmp_path, msgspec.structs.replace(_BEGUN, base=_BASE)).keeps

@@ -91,6 +91,10 @@ def _gaps(draft: Draft) -> None:
     draft.meta["gaps"] = ("a journal is missing",)
 
 
+def _unmet(draft: Draft) -> None:
+    draft.meta["unmet"] = ("a fault never struck",)
+
+
 def _undrained(draft: Draft) -> None:
     draft.meta["drained"] = False
 
@@ -130,6 +134,7 @@ def _few_processes(draft: Draft) -> None:
         (_unrecorded, "complete"),
         (_not_all_published, "complete"),
         (_gaps, "complete"),
+        (_unmet, "complete"),
         (_undrained, "complete"),
         (_unsettled, "complete"),
         (_unpublished, "complete"),

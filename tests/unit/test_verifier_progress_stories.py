@@ -82,6 +82,24 @@ def test_an_operation_that_was_settled_late_starved() -> None:
     assert expected == check(draft, "progress")
 
 
+def test_what_took_no_time_is_told_and_what_nobody_could_time_is_not() -> None:
+    """A time of zero is one; of several, the longest counts."""
+    draft = asked(grant(0, 1))
+    draft.attempts[0]["end_ns"] = draft.attempts[0]["start_ns"]
+    expected = "1 of 1 operation settled within 1 s (the longest took 0.000 s, the most tries were 1)"
+    assert expected == check(draft, "progress").summary
+    draft = asked()
+    draft.attempts[0]["end_ns"] += 2 * TURN_NS
+    draft.add_attempt(1, outcome="fail", reason="version", final=False)
+    assert "(the longest took 0.004 s, the most tries were 2)" in check(draft, "progress").summary
+    draft = asked()
+    draft.clocks.clear()
+    for number in range(3):
+        draft.crash(number, backend_ended=True)
+    expected = "0 of 3 operations settled within 1 s (the most tries were 1); 3 undecided"
+    assert check(draft, "progress").summary.startswith(expected)
+
+
 def test_between_two_processes_lateness_must_be_proven() -> None:
     """What the clocks' errors leave open is undecided."""
     draft = asked(grant(0, 1), max_settle_s=0.005)
@@ -134,6 +152,29 @@ def test_an_operation_that_the_time_limit_left_open_starved_if_it_had_the_time(t
         waited = "waited for 2.988 s at least and was never settled, in spite of its 1 attempt, the last of which was A"
         assert f"Operation {number} (grant 1 to users/0) {waited}" in sentence
         assert sentence.endswith("slot 0): no end recorded; at most 1 s are asked: it starved.")
+
+
+def test_a_lost_operation_that_waited_for_no_time_is_told_so() -> None:
+    """Its attempt was the last that was heard of the run."""
+    draft = asked(grant(0, 1))
+    number = open_end(draft, backend_ended=True)
+    found = check(draft, "progress")
+    assert (Named(operation=number, anomaly="starved", note="0.000 s"),) == found.named
+    assert "waited for 0.000 s at least and was never settled" in found.witnesses[0].sentence
+
+
+def test_a_lost_operation_is_told_with_ten_of_its_attempts() -> None:
+    """By the last one, which may be the first attempt of all."""
+    draft = asked(grant(0, 1))
+    draft.crash(0, backend_ended=True)
+    draft.effects.clear()
+    (witness,) = check(draft, "progress").witnesses
+    assert "never settled, in spite of its 1 attempt, the last of which was A (operation 0 " in witness.sentence
+    for _ in range(11):
+        draft.add_attempt(0, outcome="fail", reason="version", final=False)
+    (witness,) = check(draft, "progress").witnesses
+    assert tuple(attempt["token"] for attempt in draft.attempts[:10]) == witness.attempts
+    assert "in spite of its 12 attempts, " in witness.sentence
 
 
 def test_an_operation_that_nobody_attempted_starved_once_later_ones_were() -> None:
@@ -194,6 +235,14 @@ def test_two_attempts_without_end_are_no_poison_yet() -> None:
     draft.add_attempt(number, outcome="fail", reason="version", final=False)
     draft.add_attempt(number, end_ns=None, outcome="info", reason=None, final=False)
     assert Value.UNKNOWN is check(draft, "progress").value
+
+
+def test_an_end_is_one_even_where_the_clock_read_zero() -> None:
+    """That message let somebody live: it is no poison."""
+    draft = timed_out(asked(), 0.5)
+    number = open_end(draft, tries=3)
+    draft.add_attempt(number, start_ns=0, end_ns=0, outcome="fail", reason="version", final=False)
+    assert {"starved"} == anomalies(draft, "progress")
 
 
 @pytest.mark.parametrize("reason", ["version", "serialization", "deadlock", "lock-timeout", "error", "lost-connection"])
@@ -264,3 +313,14 @@ def test_a_run_that_timed_out_is_invalid_by_what_starved() -> None:
 def test_nothing_planned_is_settled_in_time() -> None:
     """Other checks say that nothing was done."""
     assert "0 of 0 operations settled within 1 s" == check(race(max_settle_s=1.0), "progress").summary
+
+
+@pytest.mark.parametrize("bound", ["max_settle_s", "max_attempts"])
+def test_what_was_never_published_or_settled_is_undecided(bound: str) -> None:
+    """Whatever bound is asked for."""
+    draft = race(grant(0, 1), grant(1, 1))
+    draft.meta[bound] = 5
+    draft.add_operation(grant(0, 1), confirmed=False)
+    draft.add_attempt(draft.add_operation(grant(1, 1)), outcome="info", reason=None, end_ns=None, final=False)
+    found = check(draft, "progress")
+    assert (Value.UNKNOWN, True) == (found.value, found.summary.startswith("2 of 4 operations settled within 5 "))

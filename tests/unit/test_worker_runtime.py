@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 import pytest
 
 from worker import config, journal, runtime
 from worker.contract import COUNTER_BITS, ClockLine, Line, ProcessLine
+from worker.errors import LostConnection, PoolTimeout
 from worker.runtime import OPEN_JOURNALS, Identity, ProcessRuntime
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from worker.errors import RowraceError
 
 
 def _runtime(folder: Path) -> ProcessRuntime:
@@ -146,3 +150,38 @@ def test_a_line_after_a_torn_one_is_whole(tmp_path: Path, monkeypatch: pytest.Mo
             torn.write(ClockLine(1, 2, 3))
     torn.write(ClockLine(4, 5, 6))
     assert [b'["clock",', b'["clock",4,5,6]'] == torn.path.read_bytes().splitlines()[1:]
+
+
+def test_a_line_that_another_thread_writes_beside_a_torn_one_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread that comes between the half and the note of it waits, and starts anew."""
+    shared = journal.FileJournal(tmp_path, ProcessLine(7, "n", "here", 1, "threads"))
+    other = threading.Thread(target=shared.write, args=(ClockLine(4, 5, 6),))
+
+    def write(file: int, data: bytes, write: Callable[[int, bytes], int] = os.write) -> int:
+        written = write(file, data)
+        if other.ident is None:
+            other.start()
+            other.join(0.2)
+        return written
+
+    monkeypatch.setattr("worker.journal.os.write", write)
+    shared.tear(ClockLine(1, 2, 3))
+    other.join()
+    assert [b'["clock', b'["clock",4,5,6]'] == shared.path.read_bytes().splitlines()[1:]
+
+
+@pytest.mark.parametrize("error", [LostConnection(in_commit=False), PoolTimeout()])
+def test_a_process_ends_though_it_gets_no_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: RowraceError
+) -> None:
+    """Its last clock reading is missing, and whatever else is to be done at its end is done."""
+    made = _runtime(tmp_path)
+    made.journal("rowrace_abcd_1")
+
+    def connect() -> NoReturn:
+        raise error
+
+    monkeypatch.setattr(made, "connect", connect)
+    made.finish()

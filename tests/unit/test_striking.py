@@ -1,0 +1,61 @@
+"""A run's fault plan: what of it did not come about is told."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orchestrator.faults.model import Kind, Reach
+from orchestrator.faults.plan import parse
+from orchestrator.faults.striker import Strike, Striker
+from orchestrator.striking import unmet
+
+if TYPE_CHECKING:
+    from orchestrator.faults.model import Fault, Planned, Struck
+
+
+class _Never:
+    def strike(self) -> Struck | None:
+        """Find nothing to strike."""
+        return None
+
+
+def _idle(_planned: Planned, _reach: Reach) -> Fault:
+    return _Never()
+
+
+KINDS = {name: Kind(build=_idle, help="") for name in ("cut", "hit")}
+
+
+def _striker(planned: tuple[Planned, ...]) -> Striker:
+    reach = Reach(
+        nodes=None,  # type: ignore[arg-type] # nothing is struck
+        servers=None,
+        database_url="",
+        broker_url="",
+        schema="",
+        table="",
+        queue="",
+        network=None,
+        random=random.Random(1),  # noqa: S311 - no secret
+    )
+    return Striker(planned, reach, lambda: 0, known=KINDS)
+
+
+@pytest.mark.parametrize(
+    ("entries", "earlier", "told"),
+    [
+        ("cut,hit", "", ["cut", "hit"]),
+        ("cut,hit", "hit", ["cut"]),
+        ("hit,hit:at=9s", "hit", ["hit", "hit:at=9s"]),
+    ],
+    ids=["never", "before the kill", "one of two, and nobody knows which"],
+)
+def test_entries_that_never_struck_are_told(entries: str, earlier: str, told: list[str]) -> None:
+    """What struck before the run was resumed has struck."""
+    planned = parse([entries], KINDS)
+    before = [Strike(name, 1, 2, "") for name in earlier.split()]
+    found = unmet(planned, _striker(planned), {}, before)
+    assert [f"fault {text} never struck: nothing was there, or the race was over" for text in told] == list(found)
