@@ -30,8 +30,8 @@ class PostgresSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     #: Room for the slots of several nodes, their shippers and the orchestrator; more at once are refused.
     max_connections: int = 200
-    #: Wait for a lock before a deadlock is searched for, milliseconds: short, so that a cascade of them is over in a second
-    #: (PostgreSQL's own 1,000 ms make a minute of it); only the whole server can be set to it.
+    #: Wait for a lock before a deadlock is searched for, milliseconds; only the whole server can be set to it.  Short,
+    #: so that a cascade of them is over in a second: PostgreSQL's own 1,000 ms make a minute of it.
     deadlock_timeout_ms: int = 20
     #: Memory for pages; a race's rows fit many times over.
     shared_buffers_mb: int = 128

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from orchestrator import publish
-from orchestrator.publish import Publisher, messages
-from worker.contract import Batch, Isolation, Operation, Retry, Settings
+from orchestrator.publish import Publisher, again, messages
+from worker.contract import Action, Batch, Failpoint, Isolation, Operation, Retry, Settings, Where
 
 if TYPE_CHECKING:
     from orchestrator.broker import Broker
@@ -46,6 +46,21 @@ def test_bodies_are_celery_protocol_2() -> None:
 def test_ids_name_run_group_and_message() -> None:
     """The same plan gives the same ids, so that publishing again is no new message."""
     assert ["r1.4.0", "r1.4.1", "r1.4.2"] == [message.id for message in _packed(3)]
+
+
+def test_what_is_published_again_was_delivered_before() -> None:
+    """A message an operation, under an id of its own, and no failpoint that strikes first deliveries only."""
+    once = Failpoint(where=Where.AFTER_READ, action=Action.KILL, operations=(3,))
+    each = msgspec.structs.replace(once, always=True)
+    settings = msgspec.structs.replace(SETTINGS, failpoints=(once, each))
+    first, second = again(settings, "r1.4", [OPERATIONS[3], OPERATIONS[5]], 2)
+    assert (("r1.4.3r2", 3, 4), ("r1.4.5r2", 5, 6)) == ((first.id, *_span(first)), (second.id, *_span(second)))
+    batch = msgspec.convert(json.loads(first.body)[1], Batch)
+    assert ((each,), [OPERATIONS[3]]) == (batch.settings.failpoints, batch.operations)
+
+
+def _span(message: Message) -> tuple[int, int]:
+    return message.first, message.end
 
 
 @pytest.mark.parametrize("per_message", [1, 2, 3, 7, 50])
