@@ -129,23 +129,29 @@ class Publisher:
                     self._note(first, end)
                 elif not self._go_on:
                     return
+                else:
+                    self.error = None  # the batch stays unconfirmed; the race goes on
                 while self.published - self.settled > WINDOW and not self.stop.wait(0.05):
                     pass
         except Exception as error:  # noqa: BLE001 - a thread's failure is told by the loop that started it
             self.error = error
 
     def repeat(self, stream: Iterable[Message]) -> int:
-        """Publish operations again, a message each; gives their number, 0 where the broker does not take them."""
+        """Publish operations again, a message each; gives how many were sent.
+
+        What the broker does not take ends this round and not the race; it may have taken some, so they count.
+        """
         rest, count = iter(stream), 0
         while batch := list(islice(rest, BATCH)):
             places = [each.first for each in batch]
             if self._mark:
                 self._mark.again(places)
-            if not self._send(batch):
-                return 0
-            self.confirmed[places] = True
             self.repeated[places] += 1
             count += len(batch)
+            if not self._send(batch):
+                self.error = None
+                return count
+            self.confirmed[places] = True
         return count
 
     def take_up(self, before: Published) -> None:

@@ -11,12 +11,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from orchestrator import ladder, toml
+from orchestrator import ladder, striking, toml
 from orchestrator.errors import OrchestratorError, ServiceError, UsageError
-from orchestrator.faults.plan import parse
 from orchestrator.groups import groups
 from orchestrator.holding import held
-from orchestrator.hosts.faults import known
 from orchestrator.profile import Mode, Settings, Workers
 from orchestrator.reports import table
 from orchestrator.reports.result import Report, as_json
@@ -62,7 +60,7 @@ def check_faults(profile: Profile, config: Config, mode: Mode) -> None:
         return
     if profile.workers is Workers.EXTERNAL and profile.worker != Settings() and config.wires is None:
         raise UsageError("[worker] reaches spawned workers only: set external ones by their own environment.")
-    parse(profile.faults, known(config.wires))
+    striking.check(profile, config.wires)
     for mistake in profile.mistakes:
         if mistake not in set(Mistake):
             close = difflib.get_close_matches(mistake, set(Mistake), n=1)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from orchestrator.faults import clock, worker
+from orchestrator.errors import UsageError
+from orchestrator.faults import clock, pop, worker
 from orchestrator.faults.failpoints import failpoints, unstruck
 from orchestrator.faults.model import Reach
 from orchestrator.faults.network import Links, links_needed
@@ -18,7 +19,7 @@ from orchestrator.faults.plan import parse
 from orchestrator.faults.striker import Striker
 from orchestrator.hosts.faults import known
 from orchestrator.hosts.remote import Remote
-from orchestrator.profile import Workers
+from orchestrator.profile import Pool, Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -169,6 +170,23 @@ def _text(value: object) -> str:
 def planned(profile: Profile, wires: Path | None = None) -> tuple[Planned, ...]:
     """Read a profile's fault plan; raises UsageError."""
     return parse(profile.faults, known(wires))
+
+
+def check(profile: Profile, wires: Path | None = None) -> None:
+    """Refuse, before anything is started, a plan that names what the run will not have; raises UsageError."""
+    found = planned(profile, wires)
+    if profile.workers is not Workers.SPAWN:
+        return
+    nodes = nodes_of(profile)
+    clock.check_nodes(found, nodes)
+    worker.celery_settings(found, nodes)
+    links_needed(found, nodes)
+    for each in found:
+        missing = set(each.targets) - set(nodes) if each.name in {**worker.FAULTS, **pop.FAULTS} else set()
+        if missing:
+            raise UsageError(f"Fault «{each.text}»: there is no {min(missing)}; the nodes are {', '.join(nodes)}.")
+        if each.name in worker.OF_CHILDREN and profile.pool is not Pool.PREFORK:
+            raise UsageError(f"Fault «{each.text}»: the pool has no processes of its own; use --pool prefork.")
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import atexit
 import contextlib
 import logging
 import re
+import select
 import sys
 import threading
 import time
@@ -59,6 +60,7 @@ class Shipper:
     def ship(self) -> int:
         """Ship every new whole line and give the bytes' number; after a psycopg.Error it may be called again."""
         try:
+            self._notice()
             return sum(self._file(path) for path in list(self._files()))
         except psycopg.Error:
             self.close()
@@ -81,6 +83,15 @@ class Shipper:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def _notice(self) -> None:
+        """Trust the table again where the server has something to say unasked: its end, and a crash forgets chunks."""
+        if self._connection is None:
+            return
+        said = select.poll()
+        said.register(self._connection.fileno(), select.POLLIN)
+        if said.poll(0):
+            self.close()
 
     def _files(self) -> Iterator[Path]:
         for path in self._folder.glob("rowrace_*/*.jsonl"):

@@ -233,6 +233,9 @@ def _kind(build: Builder, default_duration: float | None, text: str) -> Kind:
     return Kind(build=build, default_duration=default_duration, targets="[node...]", help=text)
 
 
+#: Those that strike a pool's processes, and so need some.
+OF_CHILDREN: Final = ("kill-child", "pause-child")
+
 FAULTS: Final[Mapping[str, Kind]] = {
     "kill-child": _kind(_of_children(KillChild), None, "SIGKILL to a process of a node's pool"),
     "kill-node": _kind(_of_nodes(KillNode), 1.0, "SIGKILL to a node and its pool; started again"),

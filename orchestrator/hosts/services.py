@@ -76,7 +76,14 @@ class Fleet:
         """A service's environment on a host, as its container would see it."""
         home = str(self._layout.folder / name)
         declared = {key: value.replace(_KEPT, home) for key, value in self.declared[service]["environment"].items()}
-        base = {"PATH": PATH, "HOME": home, "LC_ALL": "C.UTF-8", "PYTHONPATH": image.SOURCES, "HOSTNAME": name}
+        base = {
+            "PATH": PATH,
+            "HOME": home,
+            "TMPDIR": home,
+            "LC_ALL": "C.UTF-8",
+            "PYTHONPATH": image.SOURCES,
+            "HOSTNAME": name,
+        }
         return {**base, **declared}
 
     def mend(self) -> list[str]:

@@ -82,6 +82,27 @@ def test_the_table_holds_what_the_files_hold(
     mine.close()
 
 
+def test_what_a_crash_took_back_is_shipped_again(
+    database: psycopg.Connection[Any], connect: Connect, schema: str, tmp_path: Path
+) -> None:
+    """Though nothing new is written: the session has ended, and so much is noticed."""
+    opened: list[psycopg.Connection[Any]] = []
+
+    def connected() -> psycopg.Connection[Any]:
+        opened.append(connect())
+        return opened[-1]
+
+    runtime, mine = _runtime(tmp_path), Shipper(tmp_path, connected, "n1")
+    _write(runtime, schema, 1, 2)
+    mine.ship()
+    assert (0, 1) == (mine.ship(), len(opened))
+    _ask(database, schema, "DELETE FROM {}.journal")
+    database.execute("SELECT pg_terminate_backend(%s, 5000)", (opened[0].info.backend_pid,))
+    mine.ship()
+    assert _files(tmp_path) == _shipped(database, schema)
+    mine.close()
+
+
 def test_a_line_that_is_not_whole_waits(
     database: psycopg.Connection[Any], connect: Connect, schema: str, tmp_path: Path
 ) -> None:

@@ -48,6 +48,20 @@ def test_ids_name_run_group_and_message() -> None:
     assert ["r1.4.0", "r1.4.1", "r1.4.2"] == [message.id for message in _packed(3)]
 
 
+def test_under_faults_a_batch_without_confirmation_does_not_end_the_race(broken: _Broken) -> None:
+    """It stays unconfirmed, and no error is left that would."""
+    publisher = Publisher(cast("Broker", None), len(OPERATIONS), 1, again=False, under_faults=True)
+    publisher.run(_packed(1))
+    assert (7, None, False) == (len(broken.sent), publisher.error, bool(publisher.confirmed.any()))
+
+
+def test_what_a_broken_broker_was_sent_again_is_counted(broken: _Broken) -> None:
+    """It may have arrived; the round is over, and the race goes on."""
+    publisher = _publisher(again=True)
+    assert 7 == publisher.repeat(again(SETTINGS, "r1.4", OPERATIONS, 1)) == len(broken.sent)
+    assert ([1] * 7, None, False) == (publisher.repeated.tolist(), publisher.error, bool(publisher.confirmed.any()))
+
+
 def test_what_is_published_again_was_delivered_before() -> None:
     """A message an operation, under an id of its own, and no failpoint that strikes first deliveries only."""
     once = Failpoint(where=Where.AFTER_READ, action=Action.KILL, operations=(3,))

@@ -200,6 +200,14 @@ def test_faults_stand_by_their_strikes() -> None:
     assert ([3, 7], [-1, 9]) == (faults.struck.tolist(), faults.healed.tolist())
 
 
+def test_faults_that_struck_at_once_stand_as_they_were_told() -> None:
+    """However many there are, at two moments."""
+    draft = race(grant(0, 1))
+    draft.faults = [{"name": str(number), "struck_us": number % 2} for number in range(100)]
+    faults = prepare(draft.history()).faults
+    assert [*map(str, (*range(0, 100, 2), *range(1, 100, 2)))] == faults.names
+
+
 def test_words_have_the_codes_of_their_names() -> None:
     """Each constant is the place of its word."""
     assert ["ok", "fail", "info"] == [OUTCOMES[getattr(columns_, word)] for word in ("OK", "FAIL", "INFO")]

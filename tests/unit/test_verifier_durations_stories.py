@@ -130,11 +130,13 @@ def test_in_one_process_its_own_clock_says_which_attempt_was_first() -> None:
 
 
 def test_of_attempts_that_began_at_once_the_last_number_counts() -> None:
-    """However many there are."""
-    draft = race(grant(0, 1))
-    for _ in range(99):
-        draft.add_attempt(0, start_ns=draft.attempts[0]["start_ns"])
-    assert ([99], [99]) == ends(draft)
+    """However many there are, of several operations."""
+    draft = race(grant(0, 1), grant(1, 1), grant(2, 1))
+    starts = [attempt["start_ns"] for attempt in draft.attempts]
+    for _ in range(33):
+        for number, start in enumerate(starts):
+            draft.add_attempt(number, start_ns=start)
+    assert ([99, 100, 101], [99, 100, 101]) == ends(draft)
 
 
 def test_nobody_knows_which_of_two_processes_was_first_without_a_clock() -> None:

@@ -38,6 +38,15 @@ def test_requests_are_judged_where_operations_need_them() -> None:
     assert "requests" not in [found.name for found in verify(draft.history()).checks]
 
 
+def test_a_request_that_was_rolled_back_is_one_to_judge() -> None:
+    """Though no other one is known; its operation may be the first of all."""
+    draft = race(grant(0, 1), grant(1, 1))
+    draft.operations[0]["requested"] = False
+    found = check(draft, "requests")
+    assert "0 of 1 request committed; 1 operation took effect without one" == found.summary
+    assert (Named(operation=0, anomaly="ghost-effect"),) == found.named
+
+
 def test_what_was_asked_for_and_done_is_valid() -> None:
     """A refusal for want of credits answers the request, too; so does a request that was rolled back and left alone."""
     draft = requested(grant(1, 1), grant(1, 1), deduct(1, 900))
