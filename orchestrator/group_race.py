@@ -83,6 +83,8 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
 def race_group(field: Field, group: Group) -> None:
     """Race one group, or what is left of it, and write its history down."""
     stage, standing = field.stage, field.standing
+    if group.number > 1:
+        field.fleet.ready(field.broker)
     name, folder = schema_of(stage.run, group.number), stage.folder / group.name
     found, connection = field.found, field.line.wait()
     if found is None or found.group != group.number:

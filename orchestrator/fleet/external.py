@@ -84,6 +84,9 @@ class External:
         elif self._all_silent_since is None:
             self._all_silent_since = time.monotonic()
 
+    def ready(self, broker: Broker) -> None:
+        """Somebody else sees to that."""
+
     def revived(self) -> dict[str, int]:
         """None is started again by us."""
         return {}

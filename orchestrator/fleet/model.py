@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from orchestrator.broker import Broker
     from orchestrator.watchdog import Watchdog
 
 
@@ -60,6 +61,9 @@ class Fleet(Protocol):
 
 class Crew(Fleet, Nodes, Protocol):
     """A fleet whose nodes faults may lay hands on; those of somebody else's refuse."""
+
+    def ready(self, broker: Broker) -> None:
+        """Wait for nodes that an earlier group's faults took away, as far as they come back in time."""
 
     def revived(self) -> dict[str, int]:
         """Count, by node, how often one that had ended by itself was started again."""

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 #: How long spawned nodes may take to answer, seconds.
 _PATIENCE: Final = 90.0
+#: How long nodes that faults took away may take to be back before the next group, seconds.
+_READY: Final = 20.0
 #: Warm shutdown (finish what runs), cold shutdown, the end; each with the seconds that it may take.
 _SIGNALS: Final = ((signal.SIGTERM, 10.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
 #: Pause after journals could not be saved, seconds.
@@ -83,6 +85,14 @@ class Spawned:
             self._futile[name] = self._futile[name] + 1 if each.age() < _YOUNG else 0
             self._revived[name] += 1
             self.start(name)
+
+    def ready(self, broker: Broker) -> None:
+        """Start what has ended, and wait for it; who does not come back in time is missed by the verdict."""
+        names = [nodes.address(self._place.run, name) for name in self._current]
+        deadline = time.monotonic() + _READY
+        while self._place.supervised and names and time.monotonic() < deadline:
+            self.missing()
+            names = sorted(set(names) - set(broker.ping(1.0, names)))
 
     def revived(self) -> dict[str, int]:
         """Count starts of nodes that had ended by themselves."""

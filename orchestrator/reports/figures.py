@@ -81,7 +81,7 @@ def figures_of(facts: Facts, verdict: Verdict) -> Figures:
         ok=settled.count(OK),
         fail=settled.count(FAIL),
         info=settled.count(INFO),
-        lost=settled.count(LOST),
+        lost=settled.count(LOST) if meta.recording else 0,  # unrecorded, nobody knows
         unpublished=settled.count(UNPUBLISHED),
         attempts=len(reason),
         conflict_rate=float(np.isin(reason, CONFLICTS).mean()) if len(reason) else 0.0,

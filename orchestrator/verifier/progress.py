@@ -120,7 +120,8 @@ def _summary(meta: Meta, found: _Found) -> str:
 def _note(found: _Found, name: str, place: int) -> str:
     took = found.times.took[place]
     if name == "starved":
-        return seconds(took) if took >= 0 else "never attempted"
+        untold = "for a time that no clock tells" if found.tries[place] else "never attempted"
+        return seconds(took) if took >= 0 else untold
     return counted(int(found.tries[place]), "attempt")
 
 
