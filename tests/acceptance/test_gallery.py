@@ -31,7 +31,16 @@ def test_every_failure_has_its_entry() -> None:
     assert set(FAILURES) == NAMES
 
 
-@pytest.mark.parametrize("name", sorted(NAMES))
+#: Those that take long, mostly since Celery or the broker wait for something; `make prove` shows them too.
+SLOW = {
+    *("lost-child-kill", "lost-in-pop", "visibility-duplicate", "connection-loss-duplicate", "fork-shared-connection"),
+    *("poison-loop", "stuck-lock", "deadlock-lock-order"),
+}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.prove if name in SLOW else ()) for name in sorted(NAMES)]
+)
 def test_a_failure_is_provoked_caught_and_prevented(racing: Racing, name: str) -> None:
     """INVALID by the check that the entry names, with a witness; VALID with the prevention on."""
     (shown,) = show([FAILURES[name]], racing.config, Interrupt())

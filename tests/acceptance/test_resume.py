@@ -241,6 +241,7 @@ def test_ten_killed_runs_are_resumed(here: Here, when: Callable[[Here], bool], u
     _kill_and_resume(here, when, undisturbed)
 
 
+@pytest.mark.prove
 def test_a_resumed_run_may_be_killed_too(here: Here, undisturbed: dict[str, Any]) -> None:
     """It waits again, and comes to the same end."""
     here.killed(RUN, ended(200))
