@@ -55,6 +55,8 @@ def race(stage: Stage, book: Book, standing: Standing, watch: Watch, interrupt: 
         book.notes += ladder.limits(Mode.DISTRIBUTED, local=_local(stage, services))
         if not stage.profile.synchronous_commit:
             book.notes.append("Commits were not durable (synchronous_commit = off), as the profile asks.")
+        if stage.profile.mistakes:
+            book.notes.append(f"Mistakes were made on purpose: {', '.join(stage.profile.mistakes)}.")
         for group in stage.groups:
             if group.number in standing.now.done:
                 continue

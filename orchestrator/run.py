@@ -146,7 +146,8 @@ def _race(mode: Mode, stage: Stage, book: Book, watch: Watch, interrupt: Interru
     else:
         from orchestrator import distributed  # noqa: PLC0415 - as above
 
-        standing = Standing(stage.folder, State(run=stage.run, mode=mode, keep=stage.keep))
+        state = State(run=stage.run, mode=mode, keep=stage.keep)
+        standing = Standing(stage.folder, state, lasting=stage.config.wires is None)
         standing.step(standing.now)
         distributed.race(stage, book, standing, watch, interrupt)
 

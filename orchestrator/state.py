@@ -67,8 +67,10 @@ class State(msgspec.Struct, frozen=True, kw_only=True):
 class Standing:
     """How far a run is, in memory and in its folder: a step is written before what follows it begins."""
 
-    def __init__(self, folder: Path, now: State) -> None:
+    def __init__(self, folder: Path, now: State, *, lasting: bool = True) -> None:
+        """Where what it stands on ends with it (`rowrace hosts`), nothing is written: it could not be resumed."""
         self.folder = folder
+        self._lasting = lasting
         self.now = now
         #: An earlier process has left data: should this one fail, they are left as they are, to be resumed again.
         self.keeps = now.base is not None
@@ -80,7 +82,8 @@ class Standing:
 
     def step(self, now: State) -> None:
         """Write down how far the run is now."""
-        write(now, self.folder)
+        if self._lasting:
+            write(now, self.folder)
         self.now = now
 
 

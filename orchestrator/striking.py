@@ -175,6 +175,9 @@ def planned(profile: Profile, wires: Path | None = None) -> tuple[Planned, ...]:
 def check(profile: Profile, wires: Path | None = None) -> None:
     """Refuse, before anything is started, a plan that names what the run will not have; raises UsageError."""
     found = planned(profile, wires)
+    beyond = [each for point in failpoints(found) for each in point.operations if each >= profile.operations]
+    if beyond:
+        raise UsageError(f"There is no operation {beyond[0]} to strike: they are 0 to {profile.operations - 1}.")
     if profile.workers is not Workers.SPAWN:
         return
     nodes = nodes_of(profile)

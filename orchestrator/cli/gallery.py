@@ -54,7 +54,7 @@ def gallery(
     if as_json:
         click.echo(json.dumps(reports.as_json(shown), indent=2))
     else:
-        reports.render(shown, sys.stdout)
+        reports.render(shown, len(chosen), sys.stdout)
     return int(reports.exit_code(shown, len(chosen)))
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 from orchestrator import toml
 from orchestrator.errors import UsageError
+from orchestrator.faults import clock, network, pop, worker
 from orchestrator.faults.plan import parse
 from orchestrator.hosts import compose, image
 from orchestrator.hosts.faults import check_hosts, known
@@ -30,6 +31,12 @@ if TYPE_CHECKING:
 
 #: Pause between two looks at the run, seconds.
 _TICK: Final = 0.1
+
+#: Faults that need nodes, servers or proxies of the run's own.
+_ELSEWHERE: Final = (
+    {*worker.FAULTS, *pop.FAULTS, *network.FAULTS, *clock.FAULTS}
+    | {f"{verb}-{server}" for verb in ("restart", "stop", "pause") for server in ("database", "broker")}
+) - {"partition"}
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +63,7 @@ def race(wanted: Wanted, interrupt: Interrupt, tell: Callable[[str], None]) -> i
             tell(f"Laying out {wanted.workers + 3} hosts.")
             layout = stack.enter_context(laid_out(wanted.workers))
             logs = wanted.logs or layout.folder / "logs"
-            logs.mkdir(parents=True, exist_ok=True)
+            _make(logs)
             fleet = Fleet(layout, wanted.file, wanted.profile.concurrency, logs)
             tell("Starting what docker-compose.yml declares.")
             fleet.start(_told(wanted.profile), _pool(wanted.profile))
@@ -84,7 +91,23 @@ def _check(wanted: Wanted) -> None:
         raise UsageError("Hosts are for real workers: leave --mode away.")
     toml.checked(profile_for(wanted.profile, wanted.workers))
     if wanted.profile.faults:
-        check_hosts(parse(wanted.profile.faults, known(wanted.file)), planned(wanted.workers))
+        found = parse(wanted.profile.faults, known(wanted.file))
+        for each in found:
+            if each.name in _ELSEWHERE:
+                raise UsageError(
+                    f"Fault «{each.text}»: hosts' nodes and servers are not the run's own to stop; cut ways between "
+                    "them (partition:A-B), or strike failpoints, sessions and connections."
+                )
+        check_hosts(found, planned(wanted.workers))
+
+
+def _make(logs: Path) -> None:
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"{logs} can't be made for the logs: {(error.strerror or 'error').lower()} (--logs)."
+        ) from error
 
 
 def _told(profile: Profile) -> dict[str, str]:

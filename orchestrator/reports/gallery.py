@@ -49,12 +49,13 @@ def as_json(shown: Sequence[Shown]) -> list[dict[str, Any]]:
     ]
 
 
-def render(shown: Sequence[Shown], stream: TextIO) -> None:
-    """Write the table, then what the verifier said of each failure."""
+def render(shown: Sequence[Shown], asked: int, stream: TextIO) -> None:
+    """Write the table, then what the verifier said of each failure; of an interrupted gallery, what it had shown."""
     console = Console(file=stream, highlight=False)
     if not console.is_terminal:
         console.width = 200
-    console.print(_table(shown))
+    if shown:
+        console.print(_table(shown))
     for each in shown:
         console.print(Text(f"{each.failure.name}: {each.failure.story}", style="bold"), soft_wrap=True)
         console.print(Text(f"  {each.witness or 'no witness of the expected anomaly was found'}"), soft_wrap=True)
@@ -63,6 +64,8 @@ def render(shown: Sequence[Shown], stream: TextIO) -> None:
                 Text(f"  NOT AS EXPECTED: {each.remark or 'see the runs below'}", style="red"), soft_wrap=True
             )
             console.print(Text(f"  provoked in {each.folders[0]}, prevented in {each.folders[1]}"), soft_wrap=True)
+    if len(shown) < asked:
+        console.print(f"Interrupted: {len(shown)} of {asked} were shown.", soft_wrap=True)
     good = sum(each.as_expected for each in shown)
     console.print(f"Provoked, caught and prevented: {good} of {len(shown)}.", soft_wrap=True)
 

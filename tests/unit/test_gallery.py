@@ -105,12 +105,13 @@ def test_a_gallery_that_shows_nothing_is_no_success() -> None:
 def test_the_report_has_every_failure() -> None:
     """Its table, its witness, and what is not as it should be."""
     stream = io.StringIO()
-    reports.render([_shown(), _shown("stuck-lock", prevented_verdict=Value.UNKNOWN, remark="overlap: none")], stream)
+    reports.render([_shown(), _shown("stuck-lock", prevented_verdict=Value.UNKNOWN, remark="overlap: none")], 3, stream)
     text = stream.getvalue()
     assert "20 ghost-effect" in text
     assert "A ghost." in text
     assert "NOT AS EXPECTED: overlap: none" in text
     assert "Provoked, caught and prevented: 1 of 2." in text
+    assert "Interrupted: 2 of 3 were shown." in text
 
 
 def test_the_object_has_what_machines_need() -> None:

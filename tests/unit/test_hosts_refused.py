@@ -16,8 +16,11 @@ from orchestrator.faults.plan import parse
 from orchestrator.hosts.compose import services
 from orchestrator.hosts.faults import check_hosts, known, pairs
 from orchestrator.hosts.layout import planned, require
+from orchestrator.hosts.racing import Wanted, _check, _make
 from orchestrator.profile import Mode, Profile, Settings, Workers
 from orchestrator.run import check_faults
+
+_COMPOSE = Path(__file__).resolve().parents[2] / "docker-compose.yml"
 
 
 def test_another_system_has_no_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,3 +105,17 @@ def test_a_compose_file_that_declares_nothing_is_refused(tmp_path: Path) -> None
     file.write_text("a list: [1, 2]\n", encoding="utf-8")
     with pytest.raises(UsageError, match="declares no services"):
         services({}, file)
+
+
+@pytest.mark.parametrize("entry", ["kill-child:node1", "latency:node1-db:delay=5ms", "restart-database", "kill-in-pop"])
+def test_faults_that_need_own_nodes_or_servers_are_refused(entry: str, tmp_path: Path) -> None:
+    """Before anything is laid out."""
+    wanted = Wanted(profile=Profile(faults=(entry,)), workers=2, file=_COMPOSE, runs_dir=tmp_path)
+    with pytest.raises(UsageError, match=r"are not the run's own to stop|there is no fault"):
+        _check(wanted)
+
+
+def test_logs_that_can_not_be_made_are_one_sentence() -> None:
+    """With the flag to change."""
+    with pytest.raises(UsageError, match=r"can't be made for the logs: .* \(--logs\)"):
+        _make(Path("/proc/nope"))

@@ -147,3 +147,10 @@ def test_a_step_is_in_the_folder_before_it_is_taken(tmp_path: Path) -> None:
     fresh.step(_BEGUN.begun(1))
     assert (fresh.now, False) == (state.read(tmp_path), fresh.keeps)
     assert Standing(tmp_path, msgspec.structs.replace(_BEGUN, base=_BASE)).keeps
+
+
+def test_what_can_not_be_resumed_is_not_written_down(tmp_path: Path) -> None:
+    """A run on hosts that end with it waits for nothing."""
+    standing = state.Standing(tmp_path, state.State(run="abcd", mode=Mode.DISTRIBUTED, keep=False), lasting=False)
+    standing.step(standing.now.begun(1))
+    assert (1, None) == (standing.now.group, state.read(tmp_path))

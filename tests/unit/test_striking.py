@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from orchestrator.errors import UsageError
 from orchestrator.faults.model import Kind, Reach
 from orchestrator.faults.plan import parse
 from orchestrator.faults.striker import Strike, Striker
-from orchestrator.striking import unmet
+from orchestrator.profile import Pool, Profile
+from orchestrator.striking import check, unmet
 
 if TYPE_CHECKING:
     from orchestrator.faults.model import Fault, Planned, Struck
@@ -59,3 +61,21 @@ def test_entries_that_never_struck_are_told(entries: str, earlier: str, told: li
     before = [Strike(name, 1, 2, "") for name in earlier.split()]
     found = unmet(planned, _striker(planned), {}, before)
     assert [f"fault {text} never struck: nothing was there, or the race was over" for text in told] == list(found)
+
+
+@pytest.mark.parametrize(
+    ("profile", "said"),
+    [
+        (Profile(faults=("kill-node:node9",)), "there is no node9; the nodes are node1, node2"),
+        (Profile(faults=("kill-in-pop:node9",)), "there is no node9"),
+        (Profile(faults=("clock-skew:node9:skew=1s",)), "node9"),
+        (Profile(faults=("partition:node9-db",)), "node9"),
+        (Profile(faults=("kill-child",), pool=Pool.THREADS), "no processes of its own"),
+        (Profile(faults=("soft-shutdown", "cold-shutdown")), "soft or cold"),
+        (Profile(faults=("poison:operation=400",)), "no operation 400 to strike: they are 0 to 399"),
+    ],
+)
+def test_what_the_run_will_not_have_is_refused_before_anything_starts(profile: Profile, said: str) -> None:
+    """Nodes, pools and operations are known from the profile."""
+    with pytest.raises(UsageError, match=said):
+        check(profile)
