@@ -22,9 +22,9 @@ SLOW = 0.4
 
 
 def test_a_failpoint_that_struck_nobody_is_unknown(shared: Racing) -> None:
-    """There is no such operation."""
-    entry = "failpoint:after-read:action=kill:operation=999"
-    row, report = shared.row(quick(strategies=("optimistic",), faults=(entry,)))
+    """An atomic grant reads nothing, so nothing comes after its read."""
+    entry = "failpoint:after-read:action=kill:operation=9"
+    row, report = shared.row(quick(strategies=("atomic",), kinds=("grant",), faults=(entry,)))
     (finding,) = report.findings
     (complete,) = (check for check in finding.verdict.checks if check.name == "complete")
     told = f"fault {entry} never struck: nothing was there, or the race was over"
