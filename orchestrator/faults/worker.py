@@ -54,6 +54,16 @@ class Aim(msgspec.Struct, frozen=True):
             return None
         return (node, process) if number in self.nodes.children(node) else None
 
+    def signalled(self, send: Callable[[psutil.Process], None]) -> tuple[str, psutil.Process] | None:
+        """Signal a child, and name it with its node; None where there is none, or it ended by itself."""
+        found = self.child()
+        try:
+            if found is not None:
+                send(found[1])
+        except psutil.NoSuchProcess:
+            return None
+        return found
+
 
 class KillChild(msgspec.Struct, frozen=True):
     """SIGKILL to a process of a pool; the node starts another."""
@@ -62,13 +72,9 @@ class KillChild(msgspec.Struct, frozen=True):
 
     def strike(self) -> Struck | None:
         """Kill one."""
-        if (found := self.aim.child()) is None:
+        if (found := self.aim.signalled(psutil.Process.kill)) is None:
             return None
         node, process = found
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:  # it ended by itself
-            return None
         return Struck(f"{node}'s child {process.pid} got SIGKILL")
 
 
@@ -139,13 +145,9 @@ class PauseChild(msgspec.Struct, frozen=True):
 
     def strike(self) -> Struck | None:
         """Pause one."""
-        if (found := self.aim.child()) is None:
+        if (found := self.aim.signalled(psutil.Process.suspend)) is None:
             return None
         node, process = found
-        try:
-            process.suspend()
-        except psutil.NoSuchProcess:  # it ended by itself
-            return None
         return Struck(f"{node}'s child {process.pid} got SIGSTOP", lambda: _resume([process]))
 
 
