@@ -1,4 +1,4 @@
-"""The small public API, for people's own tests: `race`, `verify`, and what they give back.
+"""The small public API, for people's own tests: `race`, `explore`, `verify`, and what they give back.
 
 Importing it starts nothing and imports neither workers nor Celery; `race` does so when it is called.
 """
@@ -12,24 +12,44 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from orchestrator.errors import UsageError
+    from orchestrator.explore import explore
+    from orchestrator.explore_found import Failure, Found
+    from orchestrator.explorer.judging import Outcome
     from orchestrator.profile import Profile
     from orchestrator.reports.result import Report
     from orchestrator.verifier.verdict import Judgement, Value, Verdict
 
-__all__ = ["Judgement", "Profile", "Report", "UsageError", "Value", "Verdict", "race", "verify"]
+__all__ = [
+    "Failure",
+    "Found",
+    "Judgement",
+    "Outcome",
+    "Profile",
+    "Report",
+    "UsageError",
+    "Value",
+    "Verdict",
+    "explore",
+    "race",
+    "verify",
+]
 
 _HOMES: Final = {
+    "Failure": "orchestrator.explore_found",
+    "Found": "orchestrator.explore_found",
     "Judgement": "orchestrator.verifier.verdict",
+    "Outcome": "orchestrator.explorer.judging",
     "Profile": "orchestrator.profile",
     "Report": "orchestrator.reports.result",
     "UsageError": "orchestrator.errors",
     "Value": "orchestrator.verifier.verdict",
     "Verdict": "orchestrator.verifier.verdict",
+    "explore": "orchestrator.explore",
 }
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - as every module's
-    """Import a type when it is asked for: some who import this module have a package called `worker` themselves."""
+    """Import a name when it is asked for: some who import this module have a package called `worker` themselves."""
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -29,6 +29,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     #: None: kept services, or else embedded ones.
     database_url: str | None = None
     broker_url: str | None = None
+    #: An embedded database was asked for by name, which eager mode would not start by itself.
+    embedded_database: bool = False
     #: Where runs' folders are made.
     runs_dir: Path = Path("rowrace-runs")
     #: Where it is written down which services are kept up.
@@ -37,6 +39,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     flower_auth: str | None = None
     #: Socket by which the owner of the hosts that a run is on (`rowrace hosts`) cuts them; None: on no such host.
     wires: Path | None = None
+
+    @property
+    def database_given(self) -> bool:
+        """Whether a database was asked for, so that eager mode races on it."""
+        return self.database_url is not None or self.embedded_database
 
     def __repr__(self) -> str:
         urls = (url and mask(url) for url in (self.database_url, self.broker_url))

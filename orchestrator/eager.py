@@ -1,4 +1,4 @@
-"""Eager mode: a group's operations through the same Celery task, in one process, on SQLite.
+"""Eager mode: a group's operations through the same Celery task, in one process, on SQLite or on Postgres.
 
 Logical workers take messages from a queue in the process and are switched at statement boundaries, so
 that they race as real ones do.  Time is virtual: same profile, same history.
@@ -7,7 +7,6 @@ that they race as real ones do.  Time is virtual: same profile, same history.
 from __future__ import annotations
 
 import platform
-import sqlite3
 import time
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
@@ -20,31 +19,29 @@ import msgspec
 from celery.signals import task_prerun
 
 from orchestrator import gather
-from orchestrator.errors import UsageError
+from orchestrator.eager_tables import PostgresTables, SqliteTables
+from orchestrator.explored_limits import check_sqlite
 from orchestrator.explorer.clock import VirtualClock
 from orchestrator.explorer.hub import Hub
 from orchestrator.explorer.random_walk import RandomWalk
-from orchestrator.groups import EAGER_STRATEGIES
 from orchestrator.history.files import Writer, read
-from orchestrator.history.model import TABLES, Meta
+from orchestrator.history.model import Meta
 from orchestrator.logical import LogicalProcess, Queue
 from orchestrator.plan import digest, plan
 from orchestrator.progress import Progress
 from orchestrator.publish import messages
 from orchestrator.race import End
-from orchestrator.schema import sqlite as schema
 from worker import runtime, tasks
 from worker.contract import Settings, Via
-from worker.scenarios import SCENARIOS
-from worker.sqlite import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from orchestrator.eager_tables import Tables
     from orchestrator.explorer.scheduler import Scheduler, Step
     from orchestrator.groups import Group
     from orchestrator.history.model import History
-    from orchestrator.logical import Delivery
+    from orchestrator.logical import Delivery, Links
     from orchestrator.profile import Profile
     from orchestrator.progress import Counts
     from orchestrator.publish import Message
@@ -55,18 +52,18 @@ if TYPE_CHECKING:
 #: The rung, and what it can't show, for the verdict.
 RUNG: Final = "eager: one process, SQLite in WAL mode"
 
-#: Why the other strategies can't run here.
-_BEYOND: Final = {
-    "naive-autocommit": "reads here are outside the transaction until its first write, so it would be naive once more",
-    "pessimistic": "SQLite has no row locks",
-    "advisory": "SQLite has no advisory locks",
-    "serializable": "SQLite's one snapshot level is not the SERIALIZABLE that this strategy trusts",
-}
-
 #: Seconds between two looks at the wall clock's consequences: live view and timeout.
 _TICK: Final = 0.1
-#: Rows of a table held at a time.
-_PIECE: Final = 10_000
+
+
+class Where(NamedTuple):
+    """A database to race in, and what it is called."""
+
+    #: None: SQLite, in a file of the race's own.
+    url: str | None = None
+    rung: str = RUNG
+    #: Leave the schema in the database.
+    keep: bool = False
 
 
 def run_group(
@@ -78,21 +75,22 @@ def run_group(
     tell: Tell = lambda _published, _counts, _seconds: None,
     stopped: Callable[[], bool] = lambda: False,
     scheduler: Scheduler | None = None,
+    where: Where = Where(),  # noqa: B008 - a frozen value
 ) -> History:
     """Race one group and write its history into its folder; nothing else is left behind, however it ends.
 
     Where `stopped` says so, or on Ctrl-C, what was gathered so far is the history.
     """
-    _check(group)
+    if where.url is None:
+        check_sqlite(group.strategy, "in eager mode")
+    settings = _settings(profile, group, run)
     with ExitStack() as stack:
         writer = stack.enter_context(Writer(folder))
-        path = Path(stack.enter_context(TemporaryDirectory(prefix="rowrace-"))) / "race.db"
-        control = stack.enter_context(closing(connect(path)))
-        _prepare(control, profile, group)
+        tables = _tables(stack, profile, settings, where)
         race = _Race(
             profile,
-            _stream(profile, group, run),
-            path,
+            messages(settings, f"{run}.{group.number}", plan(profile, group.scenario), profile.per_message),
+            tables.links,
             Progress(profile.operations, partial(gather.columns, writer)),
             scheduler or RandomWalk(profile.seed),
             _Outside(tell, stopped),
@@ -101,19 +99,20 @@ def run_group(
             ending = race.run()
         race.progress.finish(dict.fromkeys(race.progress.backends(), True))
         gather.operations(writer, plan(profile, group.scenario), race.queue.confirmed)
-        _gather(control, group, writer)
-        writer.meta(_meta(profile, group, run, ending))
+        tables.gather(writer, race.process.ends)
+        writer.meta(_meta(profile, group, run, ending, where, tables.versions))
     return read(folder)
 
 
-def _check(group: Group) -> None:
-    """Refuse by name what SQLite can't express."""
-    if group.strategy not in EAGER_STRATEGIES:
-        why = _BEYOND.get(group.strategy, "it needs what SQLite hasn't got")
-        raise UsageError(
-            f"Strategy {group.strategy} can't run in eager mode, since {why}; "
-            f"SQLite can express {', '.join(EAGER_STRATEGIES)}."
-        )
+def _tables(stack: ExitStack, profile: Profile, settings: Settings, where: Where) -> Tables:
+    """Make the group's tables, and see to it that they are gone when the stack is closed."""
+    made: Tables
+    if where.url is not None:
+        made = PostgresTables(where.url, profile, settings, keep=where.keep)
+    else:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="rowrace-")))
+        made = SqliteTables(folder / "race.db", profile, settings)
+    return stack.enter_context(closing(made))
 
 
 class Ending(NamedTuple):
@@ -158,7 +157,7 @@ class _Race:
         self,
         profile: Profile,
         stream: Iterable[Message],
-        path: Path,
+        links: Links,
         progress: Progress,
         policy: Scheduler,
         outside: _Outside,
@@ -167,7 +166,7 @@ class _Race:
         self._profile = profile
         self._outside = outside
         self._hub, clock = Hub(_Watched(policy, self._look)), VirtualClock()
-        self.process = LogicalProcess(path, self._hub, clock, progress)
+        self.process = LogicalProcess(links, self._hub, clock, progress)
         self.queue = Queue(stream, profile.operations, self._hub, clock)
         self._began = self._told = time.monotonic()
 
@@ -234,12 +233,6 @@ def _delivered_by(queue: Queue, via: Via) -> Iterator[Callable[[Delivery], None]
         task.__dict__.pop("apply_async", None)
 
 
-def _stream(profile: Profile, group: Group, run: str) -> Iterator[Message]:
-    """Pack the plan into messages, as for a broker."""
-    settings = _settings(profile, group, run)
-    return messages(settings, f"{run}.{group.number}", plan(profile, group.scenario), profile.per_message)
-
-
 def _settings(profile: Profile, group: Group, run: str) -> Settings:
     return Settings(
         run=run,
@@ -249,41 +242,13 @@ def _settings(profile: Profile, group: Group, run: str) -> Settings:
         isolation=group.isolation,
         retry=profile.retry,
         think_ms=(profile.think.min_ms, profile.think.max_ms),
-        lock_timeout_ms=profile.lock_timeout_ms,
+        lock_timeout_ms=0,  # the server's clock is not the race's
         recording=profile.recording,
         seed=profile.seed,
     )
 
 
-def _prepare(connection: sqlite3.Connection, profile: Profile, group: Group) -> None:
-    """Create the group's tables, and keep the rows as they stand before the first operation."""
-    model = SCENARIOS[group.scenario]
-    schema.create(
-        connection, group.scenario, profile.rows, idempotency=profile.idempotency, recording=profile.recording
-    )
-    connection.execute(
-        f"CREATE TABLE initial AS SELECT id, {schema.value(model)} AS value, version FROM {model.relation}"  # noqa: S608 - the scenario's own names
-    )
-
-
-def _gather(connection: sqlite3.Connection, group: Group, writer: Writer) -> None:
-    """Write effects and rows down."""
-    model = SCENARIOS[group.scenario]
-    final = schema.value(model, "f.")
-    queries = {
-        "effects": "SELECT * FROM effects ORDER BY relation, key, seq",
-        "rows": f"SELECT '{model.relation}', CAST(i.id AS TEXT), i.value, i.version,"  # noqa: S608 - as above
-        f" CASE WHEN f.id IS NULL THEN NULL ELSE {final} END, f.version, f.seq, f.writer"
-        f" FROM initial i LEFT JOIN {model.relation} f USING (id) ORDER BY i.id",
-    }
-    for table, query in queries.items():
-        cursor = connection.execute(query)
-        while piece := cursor.fetchmany(_PIECE):
-            names = TABLES[table].names
-            gather.columns(writer, table, dict(zip(names, map(list, zip(*piece, strict=True)), strict=True)))
-
-
-def _meta(profile: Profile, group: Group, run: str, ending: Ending) -> Meta:
+def _meta(profile: Profile, group: Group, run: str, ending: Ending, where: Where, versions: dict[str, str]) -> Meta:
     overlaps = profile.gates.min_overlaps
     return Meta(
         run=run,
@@ -291,7 +256,7 @@ def _meta(profile: Profile, group: Group, run: str, ending: Ending) -> Meta:
         strategy=group.strategy,
         isolation=group.isolation.value,
         mode="eager",
-        rung=RUNG,
+        rung=where.rung,
         planned=profile.operations,
         plan_digest=digest(profile, group.scenario),
         idempotency=profile.idempotency,
@@ -306,7 +271,7 @@ def _meta(profile: Profile, group: Group, run: str, ending: Ending) -> Meta:
         seconds=ending.seconds,
         name=group.name,
         versions={
-            "sqlite": sqlite3.sqlite_version,
+            **versions,
             "celery": celery.__version__,
             "python": platform.python_version(),
         },

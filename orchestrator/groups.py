@@ -54,9 +54,12 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.number}-{self.scenario}-{self.strategy}-{self.isolation.value.replace(' ', '-')}"
 
 
-def groups(profile: Profile, *, eager: bool = False) -> tuple[Group, ...]:
-    """Multiply the profile out; `serializable` stands once, at the one level that it trusts."""
-    cells = list(_cells(profile, eager=eager))
+def groups(profile: Profile, *, eager: bool = False, sqlite: bool = True) -> tuple[Group, ...]:
+    """Multiply the profile out; `serializable` stands once, at the one level that it trusts.
+
+    Where eager mode is on SQLite, what that can't express is refused.
+    """
+    cells = list(_cells(profile, eager=eager, sqlite=eager and sqlite))
     return tuple(
         Group(
             number=number,
@@ -69,8 +72,8 @@ def groups(profile: Profile, *, eager: bool = False) -> tuple[Group, ...]:
     )
 
 
-def _cells(profile: Profile, *, eager: bool) -> Iterator[tuple[str, str, Isolation]]:
-    levels = _eager_levels(profile) if eager else dict.fromkeys(profile.isolation)
+def _cells(profile: Profile, *, eager: bool, sqlite: bool) -> Iterator[tuple[str, str, Isolation]]:
+    levels = _sqlite_levels(profile) if sqlite else dict.fromkeys(profile.isolation)
     scenarios = _known("scenario", profile.scenarios, SCENARIOS)
     if eager and (produced := [each for each in scenarios if each in PRODUCED]):
         raise UsageError(
@@ -78,31 +81,32 @@ def _cells(profile: Profile, *, eager: bool) -> Iterator[tuple[str, str, Isolati
             " no such race; use --mode distributed."
         )
     for scenario in scenarios:
-        for strategy in _strategies(profile, eager=eager):
+        for strategy in _strategies(profile, sqlite=sqlite):
             own = [Isolation.SERIALIZABLE] if strategy == "serializable" else levels
             for isolation in own:
                 yield scenario, strategy, isolation
 
 
-def _strategies(profile: Profile, *, eager: bool) -> list[str]:
+def _strategies(profile: Profile, *, sqlite: bool) -> list[str]:
     if "all" in profile.strategies:
-        return list(EAGER_STRATEGIES if eager else LOSES)
+        return list(EAGER_STRATEGIES if sqlite else LOSES)
     named = _known("strategy", profile.strategies, LOSES)
-    beyond = [each for each in named if eager and each not in EAGER_STRATEGIES]
+    beyond = [each for each in named if sqlite and each not in EAGER_STRATEGIES]
     if beyond:
         raise UsageError(
             f"Strategy {beyond[0]} is not on this rung: SQLite has no row locks, no advisory locks and no "
-            f"serialization failures between rows, so eager mode can express {', '.join(EAGER_STRATEGIES)} only."
+            f"serialization failures between rows, so eager mode can express {', '.join(EAGER_STRATEGIES)} only; "
+            "give it a database for the others."
         )
     return named
 
 
-def _eager_levels(profile: Profile) -> list[Isolation]:
+def _sqlite_levels(profile: Profile) -> list[Isolation]:
     beyond = [each for each in profile.isolation if each != Isolation.READ_COMMITTED]
     if beyond and profile.mode == Mode.EAGER:
         raise UsageError(
             f"Isolation level {beyond[0].value} is not on this rung: SQLite gives read committed's outcomes only, "
-            "so eager mode races there alone."
+            "so eager mode races there alone; give it a database for the others."
         )
     return [Isolation.READ_COMMITTED]
 

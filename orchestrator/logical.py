@@ -6,29 +6,35 @@ import heapq
 import os
 import platform
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
 
-from worker.contract import COUNTER_BITS, ClockLine, ProcessLine
+from orchestrator.explorer.model import Point
+from worker.contract import COUNTER_BITS, ClockLine, EndLine, ProcessLine
 from worker.sqlite import Hooks, SqliteLink, connect
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from orchestrator.explored_postgres import PostgresWorkers
     from orchestrator.explorer.clock import VirtualClock
     from orchestrator.explorer.hub import Hub
     from orchestrator.progress import Progress
     from orchestrator.publish import Message
     from worker.contract import Line
+    from worker.link import Link, Sending
 
 #: The one process's number, the same in every run so that tokens are too.
 _PROCESS: Final = 1
+
+#: Rows of a statement that are kept with its step.
+_SHOWN: Final = 5
 
 
 class Delivery(NamedTuple):
@@ -76,26 +82,102 @@ class Queue:
         heapq.heappush(self._again, Delivery(due, next(self._numbers), task_id, wire, retries))
 
 
+class Links(Protocol):
+    """The workers' links, a connection each."""
+
+    def under(self, process: LogicalProcess, hub: Hub) -> None:
+        """Make what is sent this hub's steps."""
+
+    def link(self, slot: int) -> Link:
+        """Give a slot its own."""
+
+    def close(self) -> None:
+        """Close every connection; when it returns, what was open is rolled back."""
+
+
+class SqliteLinks:
+    """Links to a database file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._open: dict[int, tuple[sqlite3.Connection, SqliteLink]] = {}
+        self._hooks: Hooks
+
+    def under(self, process: LogicalProcess, hub: Hub) -> None:
+        """Make what is sent this hub's steps."""
+
+        def sending(sending: Sending) -> None:
+            hub.stand(Point(sending.kind, sending.text, alone=sending.alone))
+
+        self._hooks = Hooks(sending, hub.block, count(1).__next__, process.now, process.answered)
+
+    def link(self, slot: int) -> SqliteLink:
+        """Give a slot its own."""
+        if slot not in self._open:
+            connection = connect(self._path)
+            self._open[slot] = connection, SqliteLink(connection, self._hooks)
+        return self._open[slot][1]
+
+    def close(self) -> None:
+        """Close every connection, which rolls back what is open."""
+        while self._open:
+            self._open.popitem()[1][0].close()
+
+
+class PostgresLinks:
+    """Links to a schema, whose driver is under control."""
+
+    def __init__(self, workers: PostgresWorkers, slots: int) -> None:
+        self._workers = workers
+        self._slots = slots
+        self._process: LogicalProcess
+
+    def under(self, process: LogicalProcess, hub: Hub) -> None:
+        """Make what is sent this hub's steps."""
+        self._process = process
+        self._workers.database.under(hub)
+
+    def link(self, slot: int) -> Link:
+        """Give a slot its own."""
+        return self._workers.link(slot, self._sending)
+
+    def close(self) -> None:
+        """Let the driver go on by itself, and end the workers' backends."""
+        self._workers.database.under(None)
+        for slot in range(self._slots):
+            self._workers.crash(slot)
+
+    def _sending(self, sending: Sending) -> int:
+        if sending.kind == "statement":
+            text, footprint, _ = self._workers.read(sending.text, sending.params)
+            point = Point(sending.kind, text, sending.params, footprint, alone=sending.alone)
+        else:
+            point = Point(sending.kind, sending.text)
+        self._workers.database.announce(point)
+        return self._process.now()
+
+
 class LogicalProcess:
     """The worker's runtime here: its slots are the hub's workers, a connection each, on the virtual clock."""
 
-    def __init__(self, path: Path, hub: Hub, clock: VirtualClock, progress: Progress) -> None:
-        self._path = path
+    def __init__(self, links: Links, hub: Hub, clock: VirtualClock, progress: Progress) -> None:
+        self._links = links
         self._hub = hub
         self._clock = clock
         self._progress = progress
         self._encoder = msgspec.json.Encoder()
         self._counter = count(1)
-        self._open: dict[int, tuple[sqlite3.Connection, SqliteLink]] = {}
-        self._hooks = Hooks(hub.switch, hub.block, count(1).__next__, clock.read)
+        #: By token, of attempts that ended: when.
+        self.ends: dict[int, int] = {}
+        links.under(self, hub)
 
-    def connect(self) -> SqliteLink:
+    def connect(self) -> Link:
         """Give the slot its own connection."""
-        slot = self.slot()
-        if slot not in self._open:
-            connection = connect(self._path)
-            self._open[slot] = connection, SqliteLink(connection, self._hooks)
-        return self._open[slot][1]
+        return self._links.link(self.slot())
+
+    def answered(self, rows: Sequence[tuple[Any, ...]] | None, count: int, error: str) -> None:
+        """Note with its step what a statement gave."""
+        self._hub.answered(None if rows is None else list(rows[:_SHOWN]), count, error)
 
     def journal(self, schema: str) -> LogicalProcess:  # noqa: ARG002 - one group at a time
         """Keep the journal itself."""
@@ -103,6 +185,8 @@ class LogicalProcess:
 
     def write(self, line: Line) -> None:
         """Hand a line on, as the orchestrator would read it from the journal's table."""
+        if isinstance(line, EndLine):
+            self.ends[line.token] = line.mono_ns
         self._progress.feed("eager", self._encoder.encode(line) + b"\n")
 
     def tend(self, link: object, schema: str) -> None:
@@ -133,8 +217,7 @@ class LogicalProcess:
 
     def close(self) -> None:
         """Close every connection, which rolls back what is open."""
-        while self._open:
-            self._open.popitem()[1][0].close()
+        self._links.close()
 
 
 def _nanoseconds(seconds: float) -> int:

@@ -40,7 +40,7 @@ def new_run() -> str:
 def run(profile: Profile, config: Config, watch: Watch, interrupt: Interrupt, *, keep: bool = False) -> Report:
     """Race every group and report; nothing is left running, whatever happens."""
     mode = ladder.choose(profile.mode, config)
-    planned = groups(profile, eager=mode is Mode.EAGER)
+    planned = groups(profile, eager=mode is Mode.EAGER, sqlite=not config.database_given)
     check_faults(profile, config, mode)
     name = new_run()
     folder = (config.runs_dir / name).absolute()

@@ -11,7 +11,7 @@ from typing import Any, Final, NoReturn
 from celery import Celery
 from celery.signals import celeryd_init, worker_init, worker_process_shutdown, worker_ready, worker_shutdown
 
-from worker import config, runtime, shipper
+from worker import config, runtime
 from worker.config import Config
 from worker.runtime import Identity
 
@@ -104,7 +104,9 @@ def _refuse(sentence: str) -> NoReturn:
 
 @worker_init.connect
 def _identify(sender: Any, **_: Any) -> None:  # noqa: ANN401 - Celery's WorkController
-    """Name the node before its pool forks, so that every process knows it."""
+    """Name the node and load the driver before its pool forks, so that every process has both."""
+    from worker import postgres  # noqa: F401, PLC0415 - only a worker needs it: the task runs on SQLite without
+
     settings = config.read()
     pool = sender.pool_cls.__module__.rpartition(".")[2]
     runtime.identify(Identity(settings.node or sender.hostname, _POOLS.get(pool, pool)))
@@ -115,6 +117,8 @@ def _identify(sender: Any, **_: Any) -> None:  # noqa: ANN401 - Celery's WorkCon
 @worker_ready.connect
 def _ship(**_: Any) -> None:  # noqa: ANN401 - a signal's arguments
     """Start shipping once the pool has forked: a thread must not be in the middle of something then."""
+    from worker import shipper  # noqa: PLC0415 - as above
+
     shipper.start(config.read(), runtime.node())
 
 
@@ -127,6 +131,8 @@ def _end(**_: Any) -> None:  # noqa: ANN401 - a signal's arguments
 @worker_shutdown.connect
 def _flush(**_: Any) -> None:  # noqa: ANN401 - a signal's arguments
     """Ship what the pool's last tasks wrote; Celery sends this after the pool has stopped."""
+    from worker import shipper  # noqa: PLC0415 - as above
+
     runtime.finish()  # pools without processes of their own run tasks in this one
     shipper.stop()
 

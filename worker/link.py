@@ -1,11 +1,13 @@
 """The driver connection as the access layer needs it; postgres.py and sqlite.py provide one each.
 
 A link sends what it is told when it is told, translates driver errors into worker.errors, and knows
-nothing of recording.  `switch` is the explorer's place: it is called before every statement, COMMIT and ROLLBACK.
+nothing of recording.  Hooks are the explorer's place: they hear of every statement, COMMIT and ROLLBACK before it is
+sent, and of what it gave.
 """
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     from sqlalchemy.sql.expression import ClauseElement
 
     from worker.contract import Isolation
+
+    #: Hears what a statement gave: rows (None where it reads none), how many it matched, and an error.
+    Answered = Callable[[Sequence[tuple[Any, ...]] | None, int, str], None]
 
 
 class Begin(NamedTuple):
@@ -31,6 +36,17 @@ class Answer(NamedTuple):
     rows: Sequence[tuple[Any, ...]]
     #: Rows matched.
     count: int  # type: ignore[assignment]  # hides tuple.count, which nobody asks of an answer
+
+
+class Sending(NamedTuple):
+    """What a link is about to send, for whoever interleaves it."""
+
+    #: "statement", "commit" or "rollback".
+    kind: str
+    text: str
+    params: Mapping[str, Any] = MappingProxyType({})
+    #: It is a transaction of its own.
+    alone: bool = False
 
 
 class Link(Protocol):

@@ -23,7 +23,7 @@ from psycopg.pq import ExecStatus, TransactionStatus
 
 from worker.contract import DUPLICATE, WRITER_SETTING, Reason
 from worker.errors import Conflict, Duplicate, LostConnection, PoolTimeout, RolledBack
-from worker.link import Answer
+from worker.link import Answer, Sending
 from worker.statements import compiled
 
 if TYPE_CHECKING:
@@ -142,11 +142,13 @@ class PostgresLink:
     """One checked-out connection."""
 
     dialect = "postgresql"
-    sent_ns = 0
 
-    __slots__ = ("_begin", "_dialect", "_held", "_pooled", "_session", "backend")
+    __slots__ = ("_begin", "_dialect", "_held", "_pooled", "_session", "_switch", "backend", "sent_ns")
 
-    def __init__(self, pool: Engine) -> None:
+    def __init__(self, pool: Engine, switch: Callable[[Sending], int] | None = None) -> None:
+        """Take a pool, and what is told before anything is sent and says when that is."""
+        self.sent_ns = 0
+        self._switch = switch
         self._dialect: Dialect = pool.dialect
         self._pooled: PoolProxiedConnection = _check_out(pool)
         self._session: _Session = self._pooled.info["rowrace"]
@@ -163,6 +165,9 @@ class PostgresLink:
         """Run a statement, the transaction's opening with it where that is still to be sent."""
         form = compiled(statement, self._dialect)
         begin, self._begin = self._begin, None
+        if self._switch is not None:
+            alone = begin is None and self._status() is TransactionStatus.IDLE
+            self.sent_ns = self._switch(Sending("statement", form.sql, _bind(form, params), alone))
         try:
             answer = self._send(form, params) if begin is None else self._open(begin, form, params)
         except psycopg.Error as error:
@@ -175,6 +180,8 @@ class PostgresLink:
         if self._begin is not None:
             self._begin = None
             return
+        if self._switch is not None:
+            self._switch(Sending("commit", "COMMIT"))
         try:
             result = self._session.send("COMMIT", sent)
         except psycopg.Error as error:
@@ -190,6 +197,8 @@ class PostgresLink:
         """ROLLBACK where a transaction is open; a connection that can't is thrown away when it is closed."""
         self._begin = None
         if self._status() in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+            if self._switch is not None:
+                self._switch(Sending("rollback", "ROLLBACK"))
             try:
                 self._session.send("ROLLBACK")
             except psycopg.Error:

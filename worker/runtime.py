@@ -10,9 +10,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-import psycopg
-
-from worker import clock, config, postgres
+from worker import clock, config
 from worker.contract import COUNTER_BITS, ProcessLine
 from worker.errors import LostConnection, PoolTimeout, RowraceError
 from worker.journal import FileJournal
@@ -84,6 +82,8 @@ class ProcessRuntime:
 
     def connect(self) -> Link:
         """Check a connection out of this process's own pool."""
+        from worker import postgres  # noqa: PLC0415 - where another runtime is installed nobody needs the driver
+
         return postgres.PostgresLink(self._engine or self._pool())
 
     def journal(self, schema: str) -> Journal:
@@ -118,6 +118,8 @@ class ProcessRuntime:
                 journal.write(line)
 
     def _reading(self, link: Link) -> ClockLine | None:
+        import psycopg  # noqa: PLC0415 - as above
+
         try:
             return clock.measure(link, self.now)
         except (RowraceError, psycopg.Error):
@@ -190,6 +192,8 @@ class _Skew(NamedTuple):
 
 
 def _engine(settings: Config, node: str) -> Engine:
+    from worker import postgres  # noqa: PLC0415 - as above
+
     if settings.database_url is None:
         raise config.ConfigError("Set ROWRACE_DATABASE_URL to the database that the runs use.")
     return postgres.engine(
@@ -231,6 +235,8 @@ def identify(identity: Identity) -> None:
 def open_before_fork(settings: Config) -> None:
     """Open a connection in the main process and leave it to the children, as a query at import time would."""
     global _shared  # noqa: PLW0603 - that it is one for all is the point
+    from worker import postgres  # noqa: PLC0415 - as above
+
     _shared = _engine(settings, node())
     try:
         postgres.PostgresLink(_shared).close()

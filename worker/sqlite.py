@@ -16,7 +16,7 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
 from worker.contract import DUPLICATE, Isolation, Reason
 from worker.errors import Conflict, Duplicate, RowraceError
-from worker.link import Answer
+from worker.link import Answer, Sending
 from worker.statements import compiled
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sqlalchemy.sql.schema import HasSchemaAttr
     from sqlalchemy.sql.selectable import GenerativeSelect
 
-    from worker.link import Begin
+    from worker.link import Answered, Begin
     from worker.statements import Compiled
 
 
@@ -38,14 +38,15 @@ class Inexpressible(RowraceError):
 class Hooks(NamedTuple):
     """What a link asks of whoever interleaves it."""
 
-    #: Called with kind ("read", "write", "commit", "rollback") and text before each statement is sent.
-    switch: Callable[[str, str], None]
+    #: Called before each statement is sent.
+    switch: Callable[[Sending], object]
     #: Called where another connection holds the write lock; the statement is tried again when it returns.
     blocked: Callable[[], None]
     #: Gives every transaction a number of its own.
     txid: Callable[[], int]
     #: The database clock, which is everybody's clock here, nanoseconds.
     now_ns: Callable[[], int]
+    answered: Answered = lambda _rows, _count, _error: None
 
 
 class _Compiler(SQLiteCompiler):
@@ -115,28 +116,35 @@ class SqliteLink:
     def execute(self, statement: ClauseElement, params: Mapping[str, Any]) -> Answer:
         """Run a Core statement, after a switch point; waits, by the hook, while another connection writes."""
         form, writes = compiled(statement, DIALECT), not getattr(statement, "is_select", False)
-        self._hooks.switch("write" if writes else "read", form.sql)
-        self.sent_ns = self._hooks.now_ns()
-        if self._begin is None:
-            self._says["txid"] = self._hooks.txid()
-        elif not self._connection.in_transaction:
-            self._open(self._begin.isolation, writes=writes)
         values = {**params, **{name: convert(params[name]) for name, convert in form.binds}}
-        return _answer(self._run(form.sql, values), form)
+        self._hooks.switch(Sending("statement", form.sql, values, alone=self._alone(writes=writes)))
+        self.sent_ns = self._hooks.now_ns()
+        try:
+            if self._begin is None:
+                self._says["txid"] = self._hooks.txid()
+            elif not self._connection.in_transaction:
+                self._open(self._begin.isolation, writes=writes)
+            answer = _answer(self._run(form.sql, values), form)
+        except Exception as error:
+            self._hooks.answered(None, -1, f"{type(error).__name__}: {error}")
+            raise
+        self._hooks.answered(answer.rows if form.returns else None, answer.count, "")
+        return answer
 
     def commit(self, sent: Callable[[], None] | None = None) -> None:
         """COMMIT, after a switch point; there is no moment between sending it and its answer."""
         if sent is not None:
             raise NotImplementedError("SQLite answers COMMIT at once.")
-        self._hooks.switch("commit", "COMMIT")
+        self._hooks.switch(Sending("commit", "COMMIT"))
         if self._connection.in_transaction:
             self._run("COMMIT", {})
+            self._hooks.answered(None, -1, "")
         self._forget()
 
     def rollback(self) -> None:
         """ROLLBACK, after a switch point; nothing is left open even where the worker is ended at that point."""
         try:
-            self._hooks.switch("rollback", "ROLLBACK")
+            self._hooks.switch(Sending("rollback", "ROLLBACK"))
         finally:
             self._reset()
 
@@ -158,6 +166,12 @@ class SqliteLink:
         """Leave nothing of the transaction for statements that come after it."""
         self._begin = None
         self._says |= {"writer": 0, "operation": -1}
+
+    def _alone(self, *, writes: bool) -> bool:
+        """Say whether the next statement is a transaction of its own."""
+        if self._begin is None:
+            return True
+        return self._begin.isolation is Isolation.READ_COMMITTED and not writes and not self._connection.in_transaction
 
     def _open(self, isolation: Isolation, *, writes: bool) -> None:
         """Begin as the level asks; a read at READ COMMITTED needs no transaction yet."""

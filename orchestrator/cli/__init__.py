@@ -18,6 +18,7 @@ from orchestrator.errors import OrchestratorError
 #: Command to module and one line of help; modules are imported when they are needed, so that the others start at once.
 _COMMANDS: Final = {
     "run": ("run", "Race tasks on rows and judge what survived."),
+    "explore": ("explore", "Search interleavings of tasks for conflicts."),
     "resume": ("resume", "Bring a run whose orchestrator was killed to its end."),
     "verify": ("verify", "Judge a run's folder again, or another system's history."),
     "plan": ("show", "Print the digest of a profile's plan, or its operations."),

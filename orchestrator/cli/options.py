@@ -24,6 +24,10 @@ Command = TypeVar("Command", bound="Callable[..., Any]")
 _ALSO = {"--strategy": ("--strategies",), "--nodes": ("--expect-nodes",), "--hosts": ("--expect-hosts",)}
 
 
+#: In a URL's place: a database of the run's own.
+_EMBEDDED = "embedded"
+
+
 class _TextPath(click.Path):
     """A path that is not the empty text, which `Path` would take for the current folder."""
 
@@ -98,7 +102,10 @@ def service_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "--broker-url", metavar="URL", help="Redis or Valkey; default: ROWRACE_BROKER_URL, else kept or embedded."
     )(naming)
     return click.option(
-        "--database-url", metavar="URL", help="PostgreSQL; default: ROWRACE_DATABASE_URL, else kept or embedded."
+        "--database-url",
+        "--database",
+        metavar="URL",
+        help="PostgreSQL, or the word embedded; default: ROWRACE_DATABASE_URL, else kept or embedded (eager: SQLite).",
     )(named)
 
 
@@ -113,10 +120,26 @@ def configured(database: str | None = None, broker: str | None = None, runs_dir:
     import msgspec  # noqa: PLC0415 - only here
 
     changes: dict[str, Any] = {}
-    if database is not None:
+    if database == _EMBEDDED:
+        changes |= {"database_url": None, "embedded_database": True}
+    elif database is not None:
         changes["database_url"] = database_url(database, "--database-url")
     if broker is not None:
         changes["broker_url"] = broker_url(broker, "--broker-url")
     if runs_dir is not None:
         changes["runs_dir"] = runs_dir
     return msgspec.structs.replace(load(), **changes)
+
+
+def answering(database: str | None) -> str | None:
+    """Give the URL of the database that a flag or the environment names, if it answers; None where neither does."""
+    from orchestrator.services import check  # noqa: PLC0415 - drivers
+
+    url = configured(database).database_url
+    if url is None:
+        return None
+    try:
+        check.database(url)
+    except ServiceError as error:
+        raise ServiceError(str(error).replace(DATABASE_URL, "--database-url") if database else str(error)) from error
+    return url

@@ -12,6 +12,11 @@ class VirtualClock:
     def __init__(self, start_ns: int = 0) -> None:
         self._now = start_ns
 
+    @property
+    def now(self) -> int:
+        """The time of the last reading, without taking one."""
+        return self._now
+
     def read(self) -> int:
         """Give the time, a tick after the last reading."""
         self._now += TICK_NS

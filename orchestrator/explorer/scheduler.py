@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from orchestrator.explorer.model import Point
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from orchestrator.explorer.model import Event, Execution
+
+__all__ = ["Divergence", "ExplorerError", "Point", "Policy", "Scheduler", "Step"]
 
 
 class ExplorerError(Exception):
@@ -16,28 +22,41 @@ class Divergence(ExplorerError):
     """A replayed schedule asked for what this run can't do: the two runs are not the same."""
 
 
-class Point(NamedTuple):
-    """Where a worker stands: what it will do when it is next chosen."""
-
-    #: "start", "read", "write", "commit", "rollback", or a point of the caller's own ("dequeue", "pause", "ack").
-    kind: str
-    #: The statement's text, where there is one.
-    statement: str = ""
-
-
 class Step(NamedTuple):
     """The moment of a choice."""
 
     #: Choices made before this one.
     number: int
-    #: The worker that ran last; None before the first step.
+    #: The choice made last; None before the first step.
     last: int | None
     #: Where each worker stands, by its number.
     points: Sequence[Point]
+    #: What was done so far.
+    events: Sequence[Event] = ()
+    #: The event that a choice would be, as far as it can be told before it happens; None for tests of plain walks.
+    pending: Callable[[int], Event] | None = None
 
 
 class Scheduler(Protocol):
     """Decides who runs next; deterministic, so that the same answers give the same run."""
 
     def choose(self, ready: Sequence[int], step: Step) -> int:
-        """Name one of `ready`, which is never empty and ascends."""
+        """Name one of `ready`, which is never empty and ascends: a worker, or, plus their number, a worker's crash."""
+
+
+class Policy(Scheduler, Protocol):
+    """A scheduler for many schedules: `begin`, a run that asks `choose`, `learn`, and again."""
+
+    @property
+    def name(self) -> str:
+        """The policy's name in reports."""
+
+    @property
+    def complete(self) -> bool:
+        """Every schedule that can matter was run: what was not found does not exist."""
+
+    def begin(self) -> bool:
+        """Prepare for the next schedule; False: there is none left."""
+
+    def learn(self, execution: Execution) -> None:
+        """Look at the schedule that was just run."""

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from worker.link import Sending
+
 _META = sa.MetaData()
 _USERS = sa.Table(
     "users", _META, *(sa.Column(name, sa.Integer) for name in ("id", "credits", "version", "seq", "writer"))
@@ -39,11 +41,9 @@ class Bench:
     """Two links on one database, and what their hooks were told."""
 
     def __init__(self, path: Path) -> None:
-        self.points: list[tuple[str, str]] = []
+        self.points: list[Sending] = []
         self.when_blocked: Callable[[], None] = self._give
-        hooks = Hooks(
-            lambda *point: self.points.append(point), self._blocked, count(1).__next__, count(7_000, 1_000).__next__
-        )
+        hooks = Hooks(self.points.append, self._blocked, count(1).__next__, count(7_000, 1_000).__next__)
         self.connections = [connect(path) for _ in range(2)]
         self.one, self.two = (SqliteLink(connection, hooks) for connection in self.connections)
 
@@ -176,9 +176,9 @@ def test_switch_points_come_before_statements(bench: Bench) -> None:
     bench.one.commit()
     bench.one.begin(_begin())
     bench.one.rollback()
-    kinds = [kind for kind, _ in bench.points]
-    assert (kinds, bench.points[1][1]) == (
-        ["read", "write", "commit", "rollback"],
+    kinds = [point.kind for point in bench.points]
+    assert (kinds, bench.points[1].text) == (
+        ["statement", "statement", "commit", "rollback"],
         "UPDATE users SET credits=:new WHERE users.id = :key",
     )
 

@@ -1,0 +1,1 @@
+"""A small shop: SQLAlchemy models and Celery tasks, as one finds them."""

@@ -1,0 +1,55 @@
+"""What an exploration needs of a database; sqlite.py and postgres.py provide one each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from orchestrator.explorer.scheduler import ExplorerError
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from orchestrator.explorer.hub import Hub
+
+    #: Each table's rows.
+    Rows = dict[str, tuple[tuple[Any, ...], ...]]
+
+
+class Uncontrolled(ExplorerError):
+    """Bodies do something that the explorer can neither decide nor repeat; the message says what, and what to do."""
+
+
+class Database(Protocol):
+    """One database whose connections switch at each statement, and whose rows can be put back."""
+
+    #: "sqlite" or "postgres".
+    backend: str
+    #: "read committed", "repeatable read" or "serializable"; "sqlite" for SQLite's own semantics.
+    isolation: str
+
+    def control(self) -> AbstractContextManager[None]:
+        """Hook the driver for the time of an exploration."""
+
+    def under(self, hub: Hub | None) -> None:
+        """Make statements that this hub's workers send its steps; None: nobody's."""
+
+    def connect(self) -> Any:  # noqa: ANN401 - a DBAPI connection, of the driver's own class
+        """Open a connection for a body that is given one."""
+
+    def keep(self) -> None:
+        """Remember the rows of every table as they stand."""
+
+    def reset(self) -> None:
+        """Roll back what is open, and put rows and sequences back as they were kept."""
+
+    def rows(self) -> Rows:
+        """Give the rows of every table, in the order of their keys."""
+
+    def columns(self) -> dict[str, tuple[str, ...]]:
+        """Name the columns of every table."""
+
+    def crash(self, worker: int) -> None:
+        """Cut a worker's connections; when it returns, the database has rolled back what they had open."""
+
+    def close(self) -> None:
+        """Leave nothing behind."""

@@ -1,0 +1,184 @@
+"""Connections that workers have used: whose they are now, and what their open transactions hold."""
+
+from __future__ import annotations
+
+import select
+import weakref
+from typing import TYPE_CHECKING, Any, Final
+
+from psycopg.pq import ExecStatus, TransactionStatus
+from psycopg.waiting import Ready, Wait
+
+from orchestrator.explorer.model import NOTHING, meet, union
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg.pq.abc import PGconn
+
+    from orchestrator.explorer.model import Footprint
+
+#: Under this name a connection knows its session.
+MARK: Final = "_rowrace_session"
+
+_MASKS: Final = {
+    Wait.R: select.POLLIN,
+    Wait.W: select.POLLOUT,
+    Wait.RW: select.POLLIN | select.POLLOUT,
+}
+
+
+class Session:
+    """A connection to the explored database."""
+
+    __slots__ = (
+        "_polls",
+        "_socket",
+        "advisory",
+        "cancelled",
+        "connection",
+        "cursors",
+        "dead",
+        "held",
+        "many",
+        "number",
+        "pid",
+        "settled",
+        "stepped",
+        "stood",
+        "worker",
+    )
+
+    def __init__(self, connection: Connection[Any]) -> None:
+        self.connection = weakref.ref(connection)
+        self.pid = connection.pgconn.backend_pid
+        #: The worker that used it last in this schedule.
+        self.worker: int | None = None
+        #: Its number among that worker's.
+        self.number = 0
+        #: What its open transaction has locked, as far as statements tell.
+        self.held: Footprint = NOTHING
+        #: Its open transaction has had a statement that a worker stood before.
+        self.stood = False
+        #: The settings that an exploration needs are made.
+        self.settled = False
+        #: A worker has stood before a statement of its, in whichever schedule.
+        self.stepped = False
+        #: It may hold advisory locks of the session's.
+        self.advisory = False
+        #: Why a statement of its was cancelled, until that was told.
+        self.cancelled = ""
+        #: Its worker crashed.
+        self.dead = False
+        #: What its server-side cursors read, by name.
+        self.cursors: dict[str, Footprint] = {}
+        #: The cursor of an executemany that has no answer yet.
+        self.many: Any = None
+        self._socket = connection.pgconn.socket
+        self._polls: dict[Wait, select.poll] = {}
+
+    @property
+    def pgconn(self) -> PGconn | None:
+        """What libpq knows of the connection, while somebody has it."""
+        connection = self.connection()
+        return None if connection is None else connection.pgconn
+
+    def ready(self, wanted: Wait, patience_ms: int) -> Ready:
+        """Look whether the socket is ready, for so long."""
+        poll = self._polls.get(wanted)
+        if poll is None:
+            poll = self._polls[wanted] = select.poll()
+            poll.register(self._socket, _MASKS[wanted])
+        found = poll.poll(patience_ms)
+        if not found:
+            return Ready.NONE
+        events = found[0][1]
+        if wanted is Wait.R or not events & (select.POLLIN | select.POLLOUT):
+            return Ready(wanted)
+        reads = Ready.R if events & select.POLLIN else Ready.NONE
+        return Ready(reads | (Ready.W if events & select.POLLOUT else Ready.NONE))
+
+    def hold(self, footprint: Footprint) -> None:
+        """Count a statement to the open transaction."""
+        self.stood = True
+        self.held = union(self.held, footprint) if self.held is not NOTHING else footprint
+
+    def ended(self) -> None:
+        """Forget the open transaction."""
+        self.stood, self.held = False, NOTHING
+        self.cursors.clear()
+
+    def free(self) -> None:
+        """Belong to nobody, as before a schedule."""
+        self.ended()
+        self.worker, self.cancelled, self.many, self.dead = None, "", None, False
+
+    def stands_against(self, wanted: Footprint) -> bool:
+        """Say whether its locks would hold up a statement."""
+        held = self.held
+        return meet(wanted.locks, held.locks) or meet(wanted.locks, held.shares) or meet(wanted.shares, held.locks)
+
+
+class Sessions:
+    """All that are known, and may be alive."""
+
+    def __init__(self) -> None:
+        self._known: list[Session] = []
+        self._elsewhere: list[weakref.ref[Connection[Any]]] = []
+
+    def elsewhere(self, connection: Connection[Any]) -> None:
+        """Leave a connection alone from now on: it leads to another database."""
+        setattr(connection, MARK, False)
+        self._elsewhere.append(weakref.ref(connection))
+
+    def add(self, connection: Connection[Any], session: Session) -> None:
+        """Know one more."""
+        setattr(connection, MARK, session)
+        self._known.append(session)
+
+    def alive(self) -> list[Session]:
+        """Give those whose connections are open, and forget the others."""
+        self._known = [
+            each for each in self._known if (connection := each.connection()) is not None and not connection.closed
+        ]
+        return self._known
+
+    def of(self, worker: int) -> list[Session]:
+        """Give those that a worker used last."""
+        return [each for each in self._known if each.worker == worker]
+
+    def owners(self, pids: tuple[int, ...]) -> tuple[int, ...]:
+        """Name the workers behind backends, as far as they are workers'."""
+        return tuple({each.worker for each in self._known if each.worker is not None and each.pid in pids})
+
+    def take(self, session: Session, worker: int) -> None:
+        """Make a connection a worker's."""
+        session.number = sum(1 for each in self._known if each.worker == worker)
+        session.worker = worker
+
+    def predict(self, wanted: Footprint, worker: int | None) -> bool:
+        """Say whether another worker's locks would hold up a statement."""
+        return any(
+            each.held is not NOTHING and each.worker != worker and each.stands_against(wanted) for each in self._known
+        )
+
+    def forget(self) -> None:
+        """Take the marks off."""
+        for known in (*(each.connection for each in self._known), *self._elsewhere):
+            connection = known()
+            if connection is not None and hasattr(connection, MARK):
+                delattr(connection, MARK)
+        self._known, self._elsewhere = [], []
+
+
+def roll_back(session: Session, also: bytes = b"") -> None:
+    """End what a session has open, past psycopg; what can't be ended so is closed."""
+    pgconn = session.pgconn
+    if pgconn is None:
+        return
+    text = also
+    if pgconn.transaction_status != TransactionStatus.IDLE:
+        text = b"ROLLBACK;" + also
+    if text:
+        result = pgconn.exec_(text)
+        if result.status == ExecStatus.FATAL_ERROR or pgconn.transaction_status != TransactionStatus.IDLE:
+            pgconn.finish()

@@ -1,0 +1,1 @@
+"""Hermitage's cases, each searched for instead of played by hand; see docs/hermitage.md."""
