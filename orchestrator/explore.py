@@ -66,15 +66,20 @@ def explore(  # noqa: PLR0913 - the public call: each a choice of its own, by na
             BodiesArena(there, [each.run for each in wanted], crashes=crashes, threads=threads, seed=seed)
         )
         there.keep()
+        arena.warm_up()
         titles = tuple(each.title for each in wanted)
         subject = Subject(
             arena=arena,
             judge=judge_of(arena, invariant, tuple(allowed), tuple(names)),
+            take=lambda kept, called: (part := arena.part(kept), judge_of(part, invariant, tuple(allowed), called)),
+            kept=tuple(range(arena.workers)),
             backend=there.backend,
             isolation=there.isolation,
             scenario=scenario_hash(repr((titles, crashes, seed))),
             names=tuple(names),
             titles=titles,
+            harden=arena.harden,
+            unseen=arena.unseen,
         )
         return replayed(subject, replay) if replay is not None else searched(subject, bounds, tell)
 
@@ -129,13 +134,17 @@ def explore_scenario(  # noqa: PLR0913 - as above
                 crashes=crashes,
             )
         )
+        judge = ScenarioJudge(arena)
         subject = Subject(
             arena=arena,
-            judge=ScenarioJudge(arena),
+            judge=judge,
+            take=lambda kept, _called: (arena.part(kept), judge),
+            kept=tuple(range(workers)),
             backend=arena.backend,
             isolation=arena.isolation,
             scenario=arena.hash,
             titles=(f"{scenario} {strategy}",) * workers,
+            judged_by_histories=True,
         )
         return replayed(subject, replay) if replay is not None else searched(subject, bounds, tell)
 

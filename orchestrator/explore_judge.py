@@ -22,7 +22,7 @@ from orchestrator.explorer.stories import tell
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from orchestrator.controlled.arena import BodiesArena
+    from orchestrator.controlled.arena import BodiesArena, Part
     from orchestrator.explorer.judging import Judge, Outcome
     from orchestrator.explorer.model import Execution
 
@@ -44,7 +44,7 @@ _CAUSES: Final = (
 
 
 def judge_of(
-    arena: BodiesArena,
+    arena: BodiesArena | Part,
     invariant: Callable[..., bool | str | None] | None,
     allowed: tuple[type[Exception], ...],
     names: tuple[str, ...],

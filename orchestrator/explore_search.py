@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice, permutations
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.errors import UsageError
@@ -12,7 +12,9 @@ from orchestrator.explore_found import Failure, Found
 from orchestrator.explorer.bounded import Bounded
 from orchestrator.explorer.dpor import Dpor
 from orchestrator.explorer.exhaustive import Exhaustive
+from orchestrator.explorer.judging import InOrder
 from orchestrator.explorer.listing import lay_out, render
+from orchestrator.explorer.names import listed, name_of
 from orchestrator.explorer.partial_order_sampling import PartialOrderSampling
 from orchestrator.explorer.pct import Pct
 from orchestrator.explorer.portfolio import portfolio
@@ -20,11 +22,12 @@ from orchestrator.explorer.random_walk import RandomWalks
 from orchestrator.explorer.replay import Replay
 from orchestrator.explorer.scheduler import Divergence
 from orchestrator.explorer.search import Budget, search
-from orchestrator.explorer.shrink import keeps, shrink
-from orchestrator.explorer.token import TokenError, check, decode, encode, mismatch
+from orchestrator.explorer.shrink import Variant, keeps, shrink
+from orchestrator.explorer.stories import tell as tell_story
+from orchestrator.explorer.token import TokenError, check, decode, mismatch, renumbered, taking_part, token_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from orchestrator.explorer.judging import Anomaly, Judge
     from orchestrator.explorer.model import Execution
@@ -38,6 +41,10 @@ if TYPE_CHECKING:
 POLICIES: Final = ("portfolio", "dpor", "exhaustive", "bounded", "pct", "pos", "random")
 #: Failures that are shrunk; what comes after them is told as it was found.
 _SHRUNK: Final = 12
+#: Workers that a conflict needs.
+_FEWEST: Final = 2
+#: Serial orders that are tried before a part is taken for one in which nothing goes wrong by itself.
+_ORDERS: Final = 24
 #: Preemptions that the policy `bounded` allows, unless told.
 _PREEMPTIONS: Final = 2
 
@@ -68,10 +75,27 @@ class Subject:
     scenario: str
     names: tuple[str, ...] = ()
     titles: tuple[str, ...] = ()
-    #: The listing says, beside what the judge says, what happened.
-    tells: bool = True
+    #: The judge tells of histories at length; a listing is better told from its own schedule.
+    judged_by_histories: bool = False
+    #: Makes schedules more alike, where rows' order matters or `anyway`; says whether that is new.
+    harden: Callable[..., bool] = lambda **_: False
+    #: Names the workers of which no statement was seen in any schedule.
+    unseen: Callable[[], tuple[int, ...]] = tuple
     #: Columns of a listing's text.
     width: int = 100
+    #: Gives the arena of some of the workers, and its judge, which calls them by these names.
+    take: Callable[[tuple[int, ...], tuple[str, ...]], tuple[Arena, Judge]]
+    #: Which workers of the whole these are.
+    kept: tuple[int, ...]
+
+    def part(self, kept: tuple[int, ...]) -> Subject:
+        """Give the subject without some of its workers; the others keep their names."""
+        if kept == self.kept:
+            return self
+        names = tuple(name_of(worker, self.names) for worker in kept)
+        arena, judge = self.take(kept, names)
+        titles = tuple(self.titles[worker] for worker in kept) if self.titles else ()
+        return replace(self, arena=arena, judge=judge, names=names, titles=titles, kept=kept)
 
 
 def policy_of(bounds: Bounds, isolation: str) -> Policy:
@@ -96,55 +120,63 @@ def policy_of(bounds: Bounds, isolation: str) -> Policy:
 
 def searched(subject: Subject, bounds: Bounds, tell: Tell | None = None) -> Found:
     """Search, and tell each failure by the smallest schedule that shows it."""
-    policy = policy_of(bounds, subject.isolation)
-    heard = None if tell is None else lambda done, spent, distinct: tell(policy.name, done, distinct, spent)
-    findings = search(
-        subject.arena,
-        policy,
-        subject.judge,
-        Budget(bounds.schedules, bounds.budget),
-        keep_going=bounds.keep_going,
-        tell=heard,
-    )
+    findings = _search(subject, bounds, tell)
+    if subject.harden(anyway=bool(findings.unstable)):
+        findings = _search(subject, bounds, tell)
+    unseen = subject.unseen()
+    if len(unseen) == subject.arena.workers:
+        raise UsageError(
+            "There was no statement to switch at: nothing that the bodies did came by a connection that is controlled."
+            " They must use psycopg 3 or sqlite3, and the database that `engine` leads to."
+        )
     failures = tuple(_failure(subject, each, at < _SHRUNK) for at, each in enumerate(findings.failures))
     first = failures[0] if failures else None
     return Found(
         found=bool(failures),
-        anomalies=_by_name(failures),
+        anomalies=findings.named,
         schedules=findings.schedules,
-        complete=findings.complete,
+        complete=findings.complete and not unseen,
         seconds=findings.seconds,
         token=first.token if first else None,
         listing=first.listing if first else None,
         policy=findings.policy,
-        remark=_remark(findings),
+        remark=_remark(findings, tuple(name_of(worker, subject.names) for worker in unseen)),
         failures=failures,
         outcomes=findings.distinct,
         interrupted=findings.interrupted,
     )
 
 
+def _search(subject: Subject, bounds: Bounds, tell: Tell | None) -> Findings:
+    policy = policy_of(bounds, subject.isolation)
+    heard = None if tell is None else lambda done, spent, distinct: tell(policy.name, done, distinct, spent)
+    budget = Budget(bounds.schedules, bounds.budget)
+    return search(subject.arena, policy, subject.judge, budget, keep_going=bounds.keep_going, tell=heard)
+
+
 def replayed(subject: Subject, text: str) -> Found:
     """Run the one schedule that a token names; raises UsageError for a token of something else, Divergence."""
     try:
         token = decode(text)
-        choices = token.choices(subject.arena.workers)
+        token.choices(subject.arena.workers)
     except TokenError as error:
         raise UsageError(str(error)) from error
     if other := mismatch(token, subject.backend, subject.isolation, subject.scenario):
         raise UsageError(other)
+    kept = taking_part(token)
+    part, inner = subject.part(kept), renumbered(token, {worker: number for number, worker in enumerate(kept)})
     began = time.perf_counter()
-    execution = subject.arena.run(Replay(choices))
-    if parting := check(token, execution):
+    execution = part.arena.run(Replay(inner.choices(len(kept))))
+    if parting := check(inner, execution):
         raise Divergence(parting)
-    anomalies = tuple(subject.judge(execution))
-    listing = _listing(subject, execution, anomalies)
+    anomalies = tuple(part.judge(execution))
+    listing = _listing(part, execution, anomalies)
     failures = tuple(
         Failure(name=each.name, sentence=each.sentence, token=text, listing=listing, count=1) for each in anomalies
     )
     return Found(
         found=bool(failures),
-        anomalies=_by_name(failures),
+        anomalies=dict.fromkeys((each.name for each in failures), 1),
         schedules=1,
         complete=False,
         seconds=time.perf_counter() - began,
@@ -158,46 +190,76 @@ def replayed(subject: Subject, text: str) -> Found:
 
 def _failure(subject: Subject, group: Group, shrinks: bool) -> Failure:  # noqa: FBT001 - one caller
     """Shrink a failure's first schedule and tell it."""
-    execution, arena = group.execution, subject.arena
+    execution, part = group.execution, subject
     if shrinks:
-        small = shrink(arena, execution, keeps(subject.judge, group.anomaly))
+        small = shrink(subject.arena, execution, keeps(subject.judge, group.anomaly), _smaller(subject, group.anomaly))
         execution = small.execution
-    found = [each for each in subject.judge(execution) if _alike(each, group.anomaly)] or [group.anomaly]
+        if len(small.kept) < subject.arena.workers:
+            part = subject.part(small.kept)
+    found = [each for each in part.judge(execution) if _alike(each, group.anomaly)] or [group.anomaly]
     return Failure(
         name=group.anomaly.name,
-        sentence=found[0].sentence,
-        token=_token(subject, execution),
-        listing=_listing(subject, execution, found),
+        sentence=_sentence(part, execution, found[0]),
+        token=_token(part, execution),
+        listing=_listing(part, execution, found),
         count=group.times,
     )
 
 
+def _smaller(subject: Subject, anomaly: Anomaly) -> Callable[[Arena], Iterator[Variant]]:
+    """Give what leaves one worker out: only parts in which nothing goes wrong where the others run one by one."""
+    made = [(subject.arena, subject.kept)]
+
+    def variants(arena: Arena) -> Iterator[Variant]:
+        inner = next(kept for each, kept in made if each is arena)
+        for out in inner if len(inner) > _FEWEST else ():
+            kept = tuple(worker for worker in inner if worker != out)
+            part = subject.part(kept)
+            orders = islice(permutations(range(len(kept))), _ORDERS)
+            if not any(part.judge(part.arena.run(InOrder(order))) for order in orders):
+                made.append((part.arena, kept))
+                yield Variant(part.arena, tuple(map(inner.index, kept)), _same_name(part.judge, anomaly))
+
+    return variants
+
+
+def _same_name(judge: Judge, anomaly: Anomaly) -> Callable[[Execution], bool]:
+    """Say that an execution of fewer workers shows an anomaly still: its witness may name who is left out."""
+    return lambda execution: any(each.name == anomaly.name for each in judge(execution))
+
+
+def _sentence(subject: Subject, execution: Execution, anomaly: Anomaly) -> str:
+    """Say what went wrong: where a history was judged, in the listing's words, if it tells of the same."""
+    if subject.judged_by_histories:
+        for told in tell_story(execution, subject.names):
+            if told.name.replace(" ", "-") == anomaly.name:
+                return told.sentence
+    return anomaly.sentence
+
+
 def _alike(one: Anomaly, other: Anomaly) -> bool:
-    return (one.name, one.witness) == (other.name, other.witness)
+    return one.name == other.name
 
 
 def _token(subject: Subject, execution: Execution) -> str | None:
     try:
-        return encode(execution, subject.backend, subject.isolation, subject.scenario)
+        token = token_of(execution, subject.backend, subject.isolation, subject.scenario)
     except TokenError:
         return None
+    return str(renumbered(token, dict(enumerate(subject.kept))))
 
 
 def _listing(subject: Subject, execution: Execution, anomalies: Sequence[Anomaly]) -> str:
-    story = None if subject.tells else ()
-    laid = lay_out(execution, subject.names, anomalies, story=story, titles=subject.titles)
+    story = tell_story(execution, subject.names)
+    said = () if subject.judged_by_histories and story else anomalies
+    laid = lay_out(execution, subject.names, said, story=story, titles=subject.titles)
     return render(laid, width=subject.width)
 
 
-def _by_name(failures: Iterable[Failure]) -> dict[str, int]:
-    counts: Counter[str] = Counter()
-    for failure in failures:
-        counts[failure.name] += failure.count
-    return dict(counts)
-
-
-def _remark(findings: Findings) -> str | None:
+def _remark(findings: Findings, unseen: Sequence[str]) -> str | None:
     said = [each for each in (findings.unstable, findings.unforeseen) if each]
+    if unseen:
+        said.append(f"not complete because no statement of {listed(unseen)} was seen")
     if findings.interrupted:
         said.append("interrupted before its time")
     if findings.bounded:

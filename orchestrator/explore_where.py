@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from orchestrator.controlled.sqlite import SqliteDatabase
+from orchestrator.driver import need_driver
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
@@ -123,8 +124,8 @@ def _sqlite(path: str | None, isolation: str | None) -> Database:
 
 
 def _postgres(url: str, isolation: str | None) -> Database:
+    need_driver()
     from orchestrator.controlled.postgres import PostgresDatabase  # noqa: PLC0415 - SQLite's users may have no psycopg
 
     plain = url.replace("postgresql+psycopg://", "postgresql://", 1)
-    # Hard: people's queries without ORDER BY read rows in the order in which they lie, and that must be put back too.
-    return PostgresDatabase(plain, isolation, hard=True)
+    return PostgresDatabase(plain, isolation)

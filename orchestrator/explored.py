@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import msgspec
 
+from orchestrator.driver import need_driver
 from orchestrator.errors import UsageError
 from orchestrator.explored_limits import check_sqlite
 from orchestrator.explored_race import Race, Task, messages
 from orchestrator.explored_story import State, Story
 from orchestrator.explorer.hub import Hub
-from orchestrator.explorer.shrink import Variant
 from orchestrator.explorer.token import scenario_hash
 from orchestrator.groups import LOSES, PRODUCED
 from orchestrator.history.model import Meta
@@ -30,12 +30,11 @@ from worker import runtime
 from worker.contract import Isolation, Retry, Settings, Via
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from orchestrator.explored_slots import Slots
     from orchestrator.explorer.model import Execution
     from orchestrator.explorer.scheduler import Scheduler
-    from orchestrator.explorer.search import Arena
     from worker.contract import Operation
 
 #: Steps of one schedule: more is a body that asks again and again.
@@ -114,8 +113,6 @@ class ScenarioArena:
         self.hash = scenario_hash(f"{self.meta!r} {rows} {workers} {crashes} {limit} {_known(self._settings)!r}")
         self._messages = messages(self.plan, self._settings)
         self._celery = Task()
-        #: All of it, as what parts are parts of.
-        self.whole = Part(self, self.plan[:workers], self.plan[workers:])
 
     def __enter__(self) -> Self:
         """Give itself."""
@@ -128,6 +125,10 @@ class ScenarioArena:
     def close(self) -> None:
         """Leave nothing behind."""
         self._stack.close()
+
+    def part(self, kept: Sequence[int]) -> Part:
+        """Give the arena of some of the workers, each with the operation that it begins with."""
+        return Part(self, [self.plan[worker] for worker in kept], self.plan[self.workers :])
 
     def columns(self) -> dict[str, tuple[str, ...]]:
         """Name the columns of every table of the state."""
@@ -165,33 +166,17 @@ class ScenarioArena:
 
 
 class Part:
-    """Some of an arena's workers and operations, on the same tables."""
+    """Some of an arena's workers, on the same tables."""
 
     def __init__(self, arena: ScenarioArena, first: Sequence[Operation], more: Sequence[Operation]) -> None:
         """Take the operations that workers begin with, one each, and those that wait in the queue."""
         self.workers = len(first)
         self.plan = (*first, *more)
-        self._arena, self._first, self._more = arena, tuple(first), tuple(more)
+        self._arena = arena
 
     def run(self, scheduler: Scheduler) -> Execution:
         """Run one schedule on the rows as they were made."""
         return self._arena.race(scheduler, self.plan, self.workers)
-
-    def smaller(self) -> Iterator[Variant]:
-        """Leave one worker and its first operation out, or one of the operations in the queue."""
-        first, more, places = self._first, self._more, range(self.workers)
-        for out in places if self.workers > 1 else ():
-            kept = tuple(place for place in places if place != out)
-            yield Variant(Part(self._arena, [first[place] for place in kept], more), kept)
-        for out in range(len(more)):
-            yield Variant(Part(self._arena, first, [*more[:out], *more[out + 1 :]]))
-
-
-def variants(arena: Arena) -> Iterable[Variant]:
-    """Give the arenas that are smaller than one of this module's by a worker or an operation."""
-    if isinstance(arena, ScenarioArena):
-        arena = arena.whole
-    return arena.smaller() if isinstance(arena, Part) else ()
 
 
 def _check(scenario: str, strategy: str, backend: str, operations: int, workers: int) -> None:
@@ -225,6 +210,7 @@ def _ground(
             database = Path(stack.enter_context(TemporaryDirectory(prefix="rowrace-", dir=folder))) / "explored.db"
         ground: Ground = SqliteGround(Path(database), settings, rows, workers, idempotency=idempotency)
     elif backend == "postgres":
+        need_driver()
         from orchestrator.explored_postgres import PostgresGround  # noqa: PLC0415 - as above
 
         ground = PostgresGround(str(database), settings, rows, workers, idempotency=idempotency)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from orchestrator.controlled.pins import pinned
 from orchestrator.explorer.hub import Crash, Hub
+from orchestrator.explorer.judging import InOrder
 from orchestrator.explorer.model import Point
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class BodiesArena:
         self._bodies = tuple(bodies)
         self._wants = tuple(wants_argument(body) for body in bodies)
         self._connections: dict[int, Any] = {}
+        self._seen: set[int] = set()
         self._crashes, self._threads, self._seed, self._limit = crashes, threads, seed, limit
         self._hub: Hub | None = None
         self._stack = ExitStack()
@@ -65,25 +67,48 @@ class BodiesArena:
 
     def run(self, scheduler: Scheduler) -> Execution:
         """Run one schedule on the rows as they were kept."""
+        return self.race(scheduler, range(self.workers))
+
+    def part(self, kept: Sequence[int]) -> Part:
+        """Give the arena of some of the bodies."""
+        return Part(self, tuple(kept))
+
+    def race(self, scheduler: Scheduler, bodies: Sequence[int]) -> Execution:
+        """Run one schedule of some of the bodies."""
         self._database.reset()
         self._pins.restart()
-        for worker in range(self.workers):
-            self._ready_connection(worker)
+        for body in bodies:
+            self._ready_connection(body)
         hub = self._hub = Hub(
             scheduler,
             crashes=self._crashes,
-            crash=self._crash,
+            crash=partial(self._crash, bodies),
             threads=self._threads,
             catch=True,
             limit=self._limit,
         )
         self._database.under(hub)
         try:
-            execution = hub.run([partial(self._deliver, hub, worker) for worker in range(self.workers)])
+            execution = hub.run([partial(self._deliver, hub, body) for body in bodies])
         finally:
             self._database.under(None)
             self._hub = None
+        if len(self._seen) < self.workers:
+            self._seen |= {bodies[record.worker] for record in execution.records if record.point.kind == "statement"}
         return execution._replace(state=self._database.rows())
+
+    def unseen(self) -> tuple[int, ...]:
+        """Name the bodies of which no schedule so far saw a statement: what they do is not under control."""
+        return tuple(body for body in range(self.workers) if body not in self._seen)
+
+    def warm_up(self) -> None:
+        """Run the bodies once, one after another, and see what putting the rows back must keep to."""
+        self.run(InOrder(range(self.workers)))
+        self.harden()
+
+    def harden(self, *, anyway: bool = False) -> bool:
+        """See to it that rows lie as they were kept, where that matters or `anyway`; says whether that is new."""
+        return self._database.harden(anyway=anyway)
 
     def columns(self) -> dict[str, tuple[str, ...]]:
         """Name the columns of every table."""
@@ -96,40 +121,57 @@ class BodiesArena:
         if self._hub is not None:
             self._hub.stand(point)
 
-    def _deliver(self, hub: Hub, worker: int) -> object:
-        """Run a worker's body as a message that comes again until it is acknowledged."""
+    def _deliver(self, hub: Hub, body: int) -> object:
+        """Run a body as a message that comes again until it is acknowledged."""
         while True:
             hub.delivered()
             try:
-                value = self._body(worker)
+                value = self._body(body)
                 if self._crashes:
                     hub.stand(Point("acknowledge"))
             except Crash:
                 continue
             return value
 
-    def _body(self, worker: int) -> object:
-        if not self._wants[worker]:
-            return self._bodies[worker]()
-        connection = self._ready_connection(worker)
+    def _body(self, body: int) -> object:
+        if not self._wants[body]:
+            return self._bodies[body]()
+        connection = self._ready_connection(body)
         try:
-            value = self._bodies[worker](connection)
+            value = self._bodies[body](connection)
         except Exception:
             connection.rollback()
             raise
         connection.rollback()  # as a pool does when it gets a connection back: what is left open is undone
         return value
 
-    def _ready_connection(self, worker: int) -> Any:  # noqa: ANN401 - the driver's own class
-        if not self._wants[worker]:
+    def _ready_connection(self, body: int) -> Any:  # noqa: ANN401 - the driver's own class
+        if not self._wants[body]:
             return None
-        if worker not in self._connections:
-            self._connections[worker] = self._database.connect()
-        return self._connections[worker]
+        if body not in self._connections:
+            self._connections[body] = self._database.connect()
+        return self._connections[body]
 
-    def _crash(self, worker: int) -> None:
+    def _crash(self, bodies: Sequence[int], worker: int) -> None:
         self._database.crash(worker)
-        self._connections.pop(worker, None)
+        self._connections.pop(bodies[worker], None)
+
+
+class Part:
+    """Some of an arena's bodies, on the same database."""
+
+    def __init__(self, arena: BodiesArena, kept: tuple[int, ...]) -> None:
+        """Take the numbers of the bodies, which become workers 0, 1, ..."""
+        self.workers = len(kept)
+        self._arena, self._kept = arena, kept
+
+    def run(self, scheduler: Scheduler) -> Execution:
+        """Run one schedule on the rows as they were kept."""
+        return self._arena.race(scheduler, self._kept)
+
+    def columns(self) -> dict[str, tuple[str, ...]]:
+        """Name the columns of every table."""
+        return self._arena.columns()
 
 
 def wants_argument(body: Callable[..., object]) -> bool:

@@ -42,6 +42,9 @@ class Database(Protocol):
     def reset(self) -> None:
         """Roll back what is open, and put rows and sequences back as they were kept."""
 
+    def harden(self, *, anyway: bool = False) -> bool:
+        """See to it that rows lie as they were kept, where that matters or `anyway`; says whether that is new."""
+
     def rows(self) -> Rows:
         """Give the rows of every table, in the order of their keys."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from orchestrator.driver import need_driver
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
 @contextmanager
 def embedded(log_dir: Path | None = None) -> Iterator[str]:
     """Give the URL of an embedded server's fresh database; both are gone after the block."""
+    need_driver()
     # Who explores SQLite only needs neither a driver nor a server's wheel.
     from orchestrator.controlled.postgres_scratch import scratch, tuned  # noqa: PLC0415
     from orchestrator.services.embedded import Want  # noqa: PLC0415

@@ -16,6 +16,7 @@ from orchestrator.controlled.postgres_hook import installed
 from orchestrator.controlled.postgres_sessions import Session, Sessions, roll_back
 from orchestrator.controlled.postgres_waits import Monitor
 from orchestrator.controlled.pristine_postgres import Pristine
+from orchestrator.explorer.model import EVERY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from orchestrator.controlled.database import Rows
     from orchestrator.controlled.footprints import Reading
     from orchestrator.explorer.hub import Hub
-    from orchestrator.explorer.model import Point
+    from orchestrator.explorer.model import Footprint, Places, Point
 
 _APPLICATION: Final = "rowrace explore"
 
@@ -73,12 +74,16 @@ class PostgresDatabase:
         self._sessions = Sessions()
         self._pristine = Pristine(self._monitor, hard=hard)
         self._footprints = Footprints("postgres", NO_CATALOG)
+        #: By what a statement reads: whether rows that it does not name by key are among it.
+        self._ranges: dict[Places, bool] = {}
+        #: A statement read rows that it did not name, so that it may matter in which order they lie.
+        self._order_matters = False
         self._control = Control(
             self._monitor,
             self._sessions,
             adopt=self._adopt,
             read=self._read,
-            touched=self._pristine.touched,
+            touched=self._touch,
             isolation=self.isolation,
         )
 
@@ -112,6 +117,19 @@ class PostgresDatabase:
         """Remember the rows of every table, and what the catalog says of them."""
         self._pristine.keep()
         self._footprints = Footprints("postgres", of_postgres(self._monitor.connection, self._harmless))
+
+    def harden(self, *, anyway: bool = False) -> bool:
+        """See to it that rows lie as they were kept, where that matters or `anyway`; says whether that is new."""
+        return (anyway or self._order_matters) and self._pristine.harden()
+
+    def _touch(self, footprint: Footprint) -> None:
+        """Note what a statement changes, and whether it may see in which order rows lie."""
+        self._pristine.touched(footprint)
+        reads = footprint.reads
+        if reads and not self._order_matters:
+            if reads not in self._ranges:
+                self._ranges[reads] = any(place.key == EVERY for place in reads)
+            self._order_matters = self._ranges[reads]
 
     def reset(self) -> None:
         """Roll back what is open, and put rows and sequences back as they were kept."""

@@ -78,6 +78,7 @@ class Pristine:
         self._monitor, self._hard = monitor, hard
         self._schema = f"rowrace_kept_{secrets.token_hex(6)}"
         self._known: _Known | None = None
+        self._sequences: list[tuple[Sequence, tuple[int, bool]]] = []
         #: Numbers of tables that may have changed since the last reset.
         self._touched: set[int] = set()
         self._places: dict[frozenset[Any], frozenset[int] | None] = {}
@@ -103,11 +104,20 @@ class Pristine:
                         schema, sql.Identifier(table.kept), table.identifier
                     )
                 )
-            states = [_state(connection, each) for each in sequences]
-            connection.execute(
-                reset_function(self._schema, tables, list(zip(sequences, states, strict=True)), hard=self._hard)
-            )
+            self._sequences = [(each, _state(connection, each)) for each in sequences]
+            connection.execute(reset_function(self._schema, tables, self._sequences, hard=self._hard))
         self._learn(tables)
+
+    def harden(self) -> bool:
+        """Put rows back in the order in which they were kept, from now on; False: it is done so already."""
+        if self._hard:
+            return False
+        self._hard = True
+        if self._known is not None:
+            tables = self._known.tables
+            self._monitor.connection.execute(reset_function(self._schema, tables, self._sequences, hard=True))
+            self.all_touched = True
+        return True
 
     def touched(self, footprint: Footprint) -> None:
         """Note what a statement may have changed."""

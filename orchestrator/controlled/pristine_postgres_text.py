@@ -62,9 +62,9 @@ def reset_function(
     parts = [_refill_all(schema, tables)] if hard and tables else [_put_back(schema, table) for table in tables]
     parts += [_set_back(sequence, *state) for sequence, state in sequences]
     body = sql.SQL("\n").join([sql.SQL("DECLARE rowrace_n bigint; rowrace_c boolean; BEGIN"), *parts, sql.SQL("END")])
-    return sql.SQL("CREATE FUNCTION {}.reset(rowrace_which int[]) RETURNS void LANGUAGE plpgsql AS {}").format(
-        sql.Identifier(schema), sql.Literal(_text(body))
-    )
+    return sql.SQL(
+        "CREATE OR REPLACE FUNCTION {}.reset(rowrace_which int[]) RETURNS void LANGUAGE plpgsql AS {}"
+    ).format(sql.Identifier(schema), sql.Literal(_text(body)))
 
 
 def rows_of(table: Table) -> Composable:

@@ -100,6 +100,10 @@ class SqliteDatabase:
                 "know writes to it. Open connections by sqlite3.connect, after the exploration has begun."
             ) from error
 
+    def harden(self, *, anyway: bool = False) -> bool:  # noqa: ARG002 - as for every database
+        """Say that rows lie as they were kept already: SQLite reads a table in the order of its keys."""
+        return False
+
     def rows(self) -> Rows:
         """Give the rows of every table, in the order of their keys."""
         self._monitor()

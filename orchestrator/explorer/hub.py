@@ -379,6 +379,8 @@ class Hub:
     def _unwind(self) -> None:
         """End the workers that were left in the middle: their `finally` blocks run, and nobody switches any more."""
         self._unwinding = True
+        if all(slot.state is State.ENDED for slot in self._slots):
+            return
         with ExitStack() as each:  # an exception in one worker's `finally` must not keep the others from theirs
             for number in reversed(range(len(self._slots))):
                 each.callback(self._throw, number)

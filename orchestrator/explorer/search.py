@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
@@ -64,6 +65,8 @@ class Findings(NamedTuple):
     """What a search found, and how far it went."""
 
     failures: tuple[Failure, ...]
+    #: By anomalies' names: schedules that had one of that name.
+    named: dict[str, int]
     #: Schedules run to their end.
     schedules: int
     #: Different outcomes among them: what the bodies gave, and the rows left.
@@ -115,6 +118,7 @@ class _Search:
     ) -> None:
         self._arena, self._policy, self._judge, self._clock, self._tell = arena, policy, judge, clock, tell
         self._failures: dict[tuple[str, str], Failure] = {}
+        self._named: Counter[str] = Counter()
         self._outcomes: set[int] = set()
         self._schedules = self._redundant = self._cut = 0
         self._unstable = self._unforeseen = ""
@@ -172,7 +176,9 @@ class _Search:
         self._cut += execution.cut
         self._outcomes.add(_digest(execution))
         known = len(self._failures)
-        for anomaly in {(each.name, each.witness): each for each in self._judge(execution)}.values():
+        found = self._judge(execution)
+        self._named.update({each.name for each in found})
+        for anomaly in {(each.name, each.witness): each for each in found}.values():
             group = (anomaly.name, anomaly.witness)
             failure = self._failures.get(group)
             self._failures[group] = (
@@ -198,6 +204,7 @@ class _Search:
                 self._tell(self._schedules, seconds, len(self._outcomes))
         return Findings(
             failures=tuple(self._failures.values()),
+            named=dict(self._named),
             schedules=self._schedules,
             distinct=len(self._outcomes),
             redundant=self._redundant,

@@ -30,6 +30,8 @@ class Variant(NamedTuple):
     arena: Arena
     #: Which worker of the larger arena each of this one's is; empty: the same ones.
     kept: tuple[int, ...] = ()
+    #: What is to go wrong in it; None: what the larger one's judge finds.
+    same: Same | None = None
 
 
 class Shrunk(NamedTuple):
@@ -37,6 +39,8 @@ class Shrunk(NamedTuple):
 
     arena: Arena
     execution: Execution
+    #: Which workers of the arena that it was found in are left.
+    kept: tuple[int, ...]
     #: Replays it took.
     replays: int
     #: Context switches before and after.
@@ -93,7 +97,7 @@ def shrink(
     while shrinking.leave_out(variants):
         shrinking.merge()
     before, after = (switches(each.choices, each.workers) for each in (execution, shrinking.best))
-    return Shrunk(shrinking.arena, shrinking.best, replays - shrinking.left, before, after)
+    return Shrunk(shrinking.arena, shrinking.best, shrinking.kept, replays - shrinking.left, before, after)
 
 
 class _Shrinking:
@@ -101,6 +105,7 @@ class _Shrinking:
 
     def __init__(self, arena: Arena, execution: Execution, same: Same, replays: int) -> None:
         self.arena, self.best, self.left = arena, execution, replays
+        self.kept = tuple(range(execution.workers))
         self._same = same
         self._tried = {execution.choices}
 
@@ -113,32 +118,38 @@ class _Shrinking:
         """Take the first smaller arena in which it goes wrong too."""
         for variant in variants(self.arena):
             for choices in _translated(self.best, variant):
-                execution = self._run(variant.arena, choices)
+                execution = self._run(variant.arena, choices, variant.same or self._same)
                 if execution is not None:
-                    self.arena, self.best, self._tried = variant.arena, execution, {execution.choices}
+                    self._take(variant, execution)
                     return True
         return False
+
+    def _take(self, variant: Variant, execution: Execution) -> None:
+        """Go on with a smaller arena."""
+        self.arena, self.best, self._tried = variant.arena, execution, {execution.choices}
+        self.kept = tuple(self.kept[worker] for worker in variant.kept) if variant.kept else self.kept
+        self._same = variant.same or self._same
 
     def _better(self, choices: tuple[int, ...]) -> bool:
         """Try a candidate, and keep what it did if that is smaller and wrong in the same way."""
         if choices in self._tried:
             return False
         self._tried.add(choices)
-        execution = self._run(self.arena, choices)
+        execution = self._run(self.arena, choices, self._same)
         if execution is None or _cost(execution) >= _cost(self.best):
             return False
         self.best = execution
         self._tried.add(execution.choices)
         return True
 
-    def _run(self, arena: Arena, choices: Sequence[int]) -> Execution | None:
+    def _run(self, arena: Arena, choices: Sequence[int], same: Same) -> Execution | None:
         """Run a candidate; None where the anomaly is gone, or nobody can say."""
         if not self.left:
             return None
         self.left -= 1
         try:
             execution = arena.run(Lenient(choices))
-            return execution if self._same(execution) else None
+            return execution if same(execution) else None
         except ExplorerError:
             return None
 

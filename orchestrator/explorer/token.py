@@ -18,7 +18,7 @@ from orchestrator.explorer.sameness import digest_of
 from orchestrator.explorer.scheduler import ExplorerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from orchestrator.explorer.model import Execution
 
@@ -115,6 +115,17 @@ def _unknown_version(version: str) -> str:
     if re.fullmatch(r"cs[0-9]+", version):
         return f"The token's version is {version}, which this release does not know; it reads {VERSION}."
     return f"This is no schedule token: it begins with {version[:20]!r} instead of {VERSION!r}."
+
+
+def taking_part(token: Token) -> tuple[int, ...]:
+    """Name the workers that have a step: only these are run when it is replayed."""
+    return tuple(sorted({_worker(step) for step in token.steps}))
+
+
+def renumbered(token: Token, numbers: Mapping[int, int]) -> Token:
+    """Give the schedule with other numbers for its workers."""
+    steps = (numbers[_worker(step)] if step >= 0 else -numbers[_worker(step)] - 1 for step in token.steps)
+    return token._replace(steps=tuple(steps))
 
 
 # the schedule itself

@@ -10,7 +10,7 @@ import pytest
 from celery.signals import task_prerun
 
 from orchestrator.errors import UsageError
-from orchestrator.explored import ScenarioArena, variants
+from orchestrator.explored import ScenarioArena
 from orchestrator.explored_judge import ScenarioJudge
 from orchestrator.explorer.dpor import Dpor
 from orchestrator.explorer.exhaustive import Exhaustive
@@ -20,7 +20,6 @@ from orchestrator.explorer.replay import Replay
 from orchestrator.explorer.sameness import compare
 from orchestrator.explorer.scheduler import ExplorerError
 from orchestrator.explorer.search import Budget, search
-from orchestrator.explorer.shrink import keeps, shrink
 from worker import runtime, tasks
 from worker.contract import Isolation, StartLine
 
@@ -202,26 +201,11 @@ def test_equal_arenas_have_equal_hashes() -> None:
     assert (True, 6) == (hashes[0] == hashes[1], len(set(hashes)))
 
 
-def test_a_failure_shrinks_to_the_workers_that_it_needs() -> None:
-    """Workers and operations that the lost update does without are left out, and the rest keep their numbers."""
-    with ScenarioArena("credits", "naive", operations=5, workers=3) as arena:
-        judge = ScenarioJudge(arena)
-        findings = search(arena, Dpor(arena.isolation), judge, Budget())
-        (failure, *_) = (each for each in findings.failures if each.anomaly.name == "lost-update")
-        shrunk = shrink(arena, failure.execution, keeps(judge, failure.anomaly), variants=variants)
-        again = [(each.name, each.witness) for each in judge(shrunk.execution)]
-    assert (2, True, 2) == (
-        shrunk.arena.workers,
-        (failure.anomaly.name, failure.anomaly.witness) in again,
-        len(shrunk.execution.state.story.plan),
-    )
-
-
 def test_a_part_is_judged_by_its_own_plan() -> None:
-    """Operations that were left out are not lost."""
+    """Operations that were left out with their workers are not lost."""
     with ScenarioArena("credits", "atomic", operations=3) as arena:
         judge = ScenarioJudge(arena)
-        parts = [each.arena for each in variants(arena)]
+        parts = [arena.part(kept) for kept in ((0,), (1,), (0, 1))]
         found = [tuple(judge(part.run(RandomWalk(1)))) for part in parts]
     assert ([1, 1, 2], [()] * 3) == ([part.workers for part in parts], found)
 
