@@ -19,7 +19,18 @@ if TYPE_CHECKING:
 
     from orchestrator.services import Services
 
+_HERE = Path(__file__).parent
+#: Of the tests that need services, those that may run beside others: they explore in their own process.
+_BESIDE = ("test_explore", "test_examples", "test_eager")
 _POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep tests that race on fleets in one process of pytest's, one after another; all others may run beside them."""
+    for item in items:
+        folder = item.path.relative_to(_HERE).parts[0] if item.path.is_relative_to(_HERE) else ""
+        if folder in ("integration", "acceptance") and not item.path.name.startswith(_BESIDE):
+            item.add_marker(pytest.mark.xdist_group("fleets"))
 
 
 @pytest.fixture(scope="session")
