@@ -98,7 +98,7 @@ class Options(NamedTuple):
     schedules: int
     repetitions: int
     seeds: int
-    peer_python: str
+    peer_python: list[str]
     limit: float
     only: str
     json: bool
@@ -117,7 +117,9 @@ def main() -> None:
         if "bugs" in wanted:
             tables["bugs"] = _bugs(asked, places)
         if "peer" in wanted:
-            tables["peer"] = exploring_compared.compared(asked.peer_python, asked.repetitions, asked.limit, places)
+            tables["peer"] = exploring_compared.compared(
+                asked.peer_python or [sys.executable], asked.repetitions, asked.limit, places
+            )
     load = (round(before, 1), round(os.getloadavg()[0], 1))
     if asked.json:
         print(json.dumps({**asked._asdict(), "python": platform.python_version(), "load": load, **tables}, indent=2))
@@ -132,7 +134,9 @@ def _options() -> Options:
     parser.add_argument("--schedules", type=int, default=2_000, help="in each random walk (%(default)s)")
     parser.add_argument("--repetitions", type=int, default=3, help="of each case, alternating (%(default)s)")
     parser.add_argument("--seeds", type=int, default=11, help="searches for each bug by a sampler (%(default)s)")
-    parser.add_argument("--peer-python", default=sys.executable, help="an interpreter that has frontrun (this one)")
+    parser.add_argument(
+        "--peer-python", action="append", help="an interpreter that has frontrun, or several (this one)"
+    )
     parser.add_argument("--limit", type=float, default=60.0, help="seconds until the peer counts as hung (%(default)s)")
     parser.add_argument("--only", choices=("rates", "bugs", "peer"), default="", help="one of the three tables")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the tables")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import statistics
 import subprocess
@@ -17,7 +18,7 @@ from benchmarks.exploring_bodies import BODIES, holds, set_up
 from orchestrator.explore import explore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
     from benchmarks.exploring_peer import Answer, Asked
     from orchestrator.explorer.judging import Outcome
@@ -31,6 +32,8 @@ _PEER: Final = ("-m", "benchmarks.exploring_peer")
 #: What that command says to the process it starts.
 _ACTIVE: Final = {"FRONTRUN_ACTIVE": "1"}
 _OURS: Final = "rowrace"
+#: What is compared of two runs, and what it is called.
+_FIGURES: Final = {"seconds": "search", "whole": "whole call", "processor": "own processor time"}
 
 
 class Run(NamedTuple):
@@ -42,19 +45,22 @@ class Run(NamedTuple):
     found: str = ""
     #: Of the whole call, whatever else it does before it answers.
     whole: float | None = None
+    #: Of the whole call, of the process's own processor time.
+    processor: float | None = None
 
 
-def compared(peer: str, repetitions: int, limit: float, places: dict[str, str]) -> list[dict[str, Any]]:
+def compared(peers: Sequence[str], repetitions: int, limit: float, places: dict[str, str]) -> list[dict[str, Any]]:
     """Search each case to its end; the peer's rows are left out where it is not installed."""
-    version = _installed(peer)
+    installed = {version: peer for peer in peers if (version := _installed(peer))}
     rows = []
     for bodies, backend in CASES:
         where = places[backend]
         searches: dict[str, Callable[[], Run]] = {_OURS: partial(_ours, bodies, where)}
-        if version:
-            asked: Asked = {"bodies": bodies, "backend": backend, "where": where}
-            searches[version] = partial(_theirs, [peer, *_PEER], asked, limit)
-            searches["the same by its command"] = partial(_theirs, [peer, *_COMMAND, peer, *_PEER], asked, limit)
+        asked: Asked = {"bodies": bodies, "backend": backend, "where": where}
+        for version, peer in installed.items():
+            name = "frontrun[sql]" if "sqlglot" in version else "frontrun"
+            searches[name] = partial(_theirs, [peer, *_PEER], asked, limit)
+            searches[f"{name}, its command"] = partial(_theirs, [peer, *_COMMAND, peer, *_PEER], asked, limit)
         runs = _alternating(searches, repetitions)
         rows += [_row(bodies, backend, who, each, runs[_OURS]) for who, each in runs.items()]
     return rows
@@ -64,6 +70,7 @@ def _installed(peer: str) -> str:
     """Name what is compared with; nothing, and a sentence, where it is not there."""
     done = subprocess.run([peer, *_PEER, "--installed"], cwd=HOME, capture_output=True, text=True, check=False)
     if version := done.stdout.strip():
+        print(version, file=sys.stderr)
         return version
     print(
         f"{peer} has no frontrun, so nothing is compared with it: install frontrun[sql]==0.7.0 and psycopg[binary] "
@@ -85,7 +92,7 @@ def _alternating(searches: dict[str, Callable[[], Run]], repetitions: int) -> di
 
 def _ours(bodies: str, where: str) -> Run:
     """Search by the public call, which connects, looks at the catalog, shrinks and tells what it finds as well."""
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), time.process_time()
     found = explore(
         *BODIES[bodies],
         setup=set_up,
@@ -95,11 +102,11 @@ def _ours(bodies: str, where: str) -> Run:
         budget=None,
         keep_going=True,
     )
-    whole = time.perf_counter() - began
+    whole, processor = time.perf_counter() - began, time.process_time() - worked
     if not found.complete:
         raise RuntimeError(f"{bodies}: the search is not complete: {found.remark}")
     said = ", ".join(f"{name} in {count}" for name, count in found.anomalies.items())
-    return Run(found.seconds, found.schedules, said, whole)
+    return Run(found.seconds, found.schedules, said, whole, processor)
 
 
 def _right(bodies: str, outcome: Outcome) -> bool:
@@ -129,34 +136,39 @@ def _theirs(command: list[str], asked: Asked, limit: float) -> Run:
         last = (errors.strip().splitlines() or [""])[-1]
         return Run(None, found=f"ended with {process.returncode}: {last}")
     answer: Answer = json.loads(told)
-    return Run(answer["seconds"], answer["schedules"], _said(answer), answer["seconds"])
+    seconds = answer["seconds"]
+    return Run(seconds, answer["schedules"], _said(answer), seconds, answer["processor"])
 
 
 def _said(answer: Answer) -> str:
-    """Say what the peer found, and whether it takes its own search for exhaustive."""
-    found = "not sure" if answer["holds"] is None else f"wrong in {answer['failures']}"
-    unsure = "; says it is not exhausted" if answer["exhausted"] is False else ""
-    return f"{found}: {answer['remark']}{unsure}" if answer["holds"] is not True else "nothing wrong"
+    """Say what the peer found, and where it does not take its own search for exhaustive."""
+    remark = answer["remark"].split(". ", 1)[0].rstrip(".")
+    if answer["holds"] is not False:
+        return "nothing wrong" if answer["holds"] else f"not sure: {remark}"
+    kind = re.split(r" found| detected", remark)[0].lower()
+    return f"{kind} in {answer['failures']}" + (", not exhausted, it says" if answer["exhausted"] is False else "")
 
 
 def _row(bodies: str, backend: str, who: str, runs: list[Run], ours: list[Run]) -> dict[str, Any]:
-    """Compare one tool with the explorer: its search, and its whole call."""
-    row = {"bodies": bodies, "database": backend, "searched by": who}
-    seconds, whole = _median(run.seconds for run in runs), _median(run.whole for run in runs)
-    base, base_whole = _median(run.seconds for run in ours), _median(run.whole for run in ours)
-    return row | {
+    """Compare one tool with the explorer: its search, its whole call, and its processor time."""
+    figures = [_median(getattr(run, name) for run in runs) for name in _FIGURES]
+    bases = [_median(getattr(run, name) for run in ours) for name in _FIGURES]
+    return {
+        "bodies": bodies,
+        "database": backend,
+        "searched by": who,
         "schedules": " or ".join(dict.fromkeys(f"{run.schedules:,}" for run in runs)),
-        "search": _shown(seconds),
-        "whole call": _shown(whole),
-        "times rowrace's": "" if who == _OURS else f"{_ratio(seconds, base)}, {_ratio(whole, base_whole)}",
+        **{title: _shown(figure) for title, figure in zip(_FIGURES.values(), figures, strict=True)},
+        "times rowrace's": "" if who == _OURS else ", ".join(map(_ratio, figures, bases)),
         "found": " or ".join(dict.fromkeys(run.found for run in runs)),
     }
 
 
-def _median(values: Any) -> float | None:  # noqa: ANN401 - an iterable of figures, some of which are not there
+def _median(values: Iterable[float | None]) -> float | None:
     """Give the middle figure; None where any run gave none."""
-    known = list(values)
-    return None if None in known else statistics.median(known)
+    given = list(values)
+    known = [each for each in given if each is not None]
+    return statistics.median(known) if len(known) == len(given) else None
 
 
 def _shown(seconds: float | None) -> str:
@@ -164,4 +176,4 @@ def _shown(seconds: float | None) -> str:
 
 
 def _ratio(one: float | None, other: float | None) -> str:
-    return "no end" if one is None or other is None else f"{one / other:,.0f}"
+    return "no end" if one is None or other is None else f"{one / other:,.1f}"

@@ -35,6 +35,8 @@ class Answer(TypedDict):
     """How a search went."""
 
     seconds: float
+    #: Of the process's own processor time.
+    processor: float
     schedules: int
     #: Schedules in which the invariant did not hold, or that deadlocked.
     failures: int
@@ -87,7 +89,7 @@ def _search(
         monitor.commit()
         return holds(name, balances, bookings)
 
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), time.process_time()
     result = explore(
         setup=restore,
         workers=[_worker(body, connect) for body in bodies],
@@ -100,6 +102,7 @@ def _search(
     )
     return Answer(
         seconds=time.perf_counter() - began,
+        processor=time.process_time() - worked,
         schedules=result.num_explored,
         failures=len(result.failures),
         holds=result.property_holds,

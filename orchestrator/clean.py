@@ -6,10 +6,9 @@ import re
 import shutil
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-import psycopg
 
 from orchestrator import schema, state
 from orchestrator.broker import Broker, leftovers
@@ -17,6 +16,9 @@ from orchestrator.errors import ServiceError, UsageError
 from orchestrator.holding import lives
 from orchestrator.services import Origin, check, mask
 from orchestrator.services import waiting as embedded
+
+if TYPE_CHECKING:
+    import psycopg
 
 #: A run's folder has the name of its run, and its profile inside.
 _RUN: Final = re.compile(r"[0-9]{12}[0-9a-f]{6}")
@@ -42,7 +44,7 @@ def find(database_url: str, broker_url: str, runs_dir: Path, *, folders: bool) -
     """Look for what ended and abandoned runs left."""
     check.database(database_url)
     check.broker(broker_url)
-    with psycopg.connect(database_url, autocommit=True, application_name="rowrace") as connection:
+    with _connected(database_url) as connection:
         schemas = schema.abandoned(connection)
         queues = [run for run in leftovers(broker_url) if _free(database_url, run)]
         ended = _folders(runs_dir)
@@ -60,7 +62,7 @@ def find(database_url: str, broker_url: str, runs_dir: Path, *, folders: bool) -
 
 def remove(leavings: Leavings, database_url: str, broker_url: str) -> None:
     """Remove what was found."""
-    with psycopg.connect(database_url, autocommit=True, application_name="rowrace") as connection:
+    with _connected(database_url) as connection:
         connection.execute("SELECT set_config('lock_timeout', %s, false)", (str(_DROP_WAIT_MS),))
         for name in leavings.schemas:
             _drop(connection, name)
@@ -71,12 +73,20 @@ def remove(leavings: Leavings, database_url: str, broker_url: str) -> None:
     remove_here(leavings)
 
 
+def _connected(url: str) -> psycopg.Connection[Any]:
+    import psycopg  # noqa: PLC0415 - what this machine holds alone is cleaned without a driver
+
+    return psycopg.connect(url, autocommit=True, application_name="rowrace")
+
+
 def _drop(connection: psycopg.Connection[Any], name: str) -> None:
+    from psycopg.errors import InsufficientPrivilege, LockNotAvailable  # noqa: PLC0415 - as in `_connected`
+
     try:
         schema.drop(connection, name)
-    except psycopg.errors.LockNotAvailable as error:
+    except LockNotAvailable as error:
         raise ServiceError(f"Schema {name} is locked by others: end their sessions, and clean again.") from error
-    except psycopg.errors.InsufficientPrivilege as error:
+    except InsufficientPrivilege as error:
         raise ServiceError(f"Schema {name} is another user's: clean with that user's URL.") from error
 
 
@@ -134,5 +144,5 @@ def _folders(runs_dir: Path) -> list[Path]:
 
 def _free(url: str, run: str) -> bool:
     """Say whether no living orchestrator holds the run; asking holds it for a moment, in a session of its own."""
-    with psycopg.connect(url, autocommit=True) as session:
+    with _connected(url) as session:
         return schema.hold(session, run)

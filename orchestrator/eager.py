@@ -20,6 +20,7 @@ from celery.signals import task_prerun
 
 from orchestrator import gather
 from orchestrator.eager_tables import PostgresTables, SqliteTables
+from orchestrator.ending import End
 from orchestrator.explored_limits import check_sqlite
 from orchestrator.explorer.clock import VirtualClock
 from orchestrator.explorer.hub import Hub
@@ -30,7 +31,6 @@ from orchestrator.logical import LogicalProcess, Queue
 from orchestrator.plan import digest, plan
 from orchestrator.progress import Progress
 from orchestrator.publish import messages
-from orchestrator.race import End
 from worker import runtime, tasks
 from worker.contract import Settings, Via
 

@@ -81,7 +81,7 @@ class PostgresTables:
     """In a schema; an effect's time is its attempt's end, since the server knows nothing of the virtual clock."""
 
     def __init__(self, url: str, profile: Profile, settings: Settings, *, keep: bool) -> None:
-        from orchestrator import schema  # noqa: PLC0415 - on SQLite nobody needs the driver
+        from orchestrator import gather_database, schema  # noqa: PLC0415 - on SQLite nobody needs the driver
         from orchestrator.explored_postgres import EFFECTS, PostgresWorkers  # noqa: PLC0415 - as above
 
         slots = profile.nodes * profile.concurrency
@@ -93,7 +93,7 @@ class PostgresTables:
         self.versions = {"postgresql": self._control.info.parameter_status("server_version") or ""}
         try:
             schema.hold(self._control, settings.run)  # so that nobody takes it for abandoned
-            gather.snapshot(self._control, settings.schema, settings.scenario)
+            gather_database.snapshot(self._control, settings.schema, settings.scenario)
         except BaseException:
             self._workers.close()
             raise

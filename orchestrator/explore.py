@@ -10,6 +10,7 @@ from orchestrator.errors import UsageError
 from orchestrator.explore_bodies import called
 from orchestrator.explore_found import Failure, Found
 from orchestrator.explore_judge import judge_of
+from orchestrator.explore_messages import unsent
 from orchestrator.explore_search import Bounds, Subject, replayed, searched
 from orchestrator.explore_where import place
 from orchestrator.explorer.token import scenario_hash
@@ -65,6 +66,7 @@ def explore(  # noqa: PLR0913 - the public call: each a choice of its own, by na
         arena = stack.enter_context(
             BodiesArena(there, [each.run for each in wanted], crashes=crashes, threads=threads, seed=seed)
         )
+        stack.enter_context(unsent(arena.current))
         there.keep()
         arena.warm_up()
         titles = tuple(each.title for each in wanted)

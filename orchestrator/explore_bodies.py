@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,10 +25,19 @@ def called(body: Any) -> Body:  # noqa: ANN401 - whatever the caller has
         words = [*map(repr, body.args), *(f"{name}={value!r}" for name, value in body.kwargs.items())]
         return Body(partial(_apply, body), f"{_short(body.task)}({', '.join(words)})")
     if hasattr(body, "apply_async") and hasattr(body, "request"):  # a task
+        _check_runs(body.run)
         return Body(partial(_apply, body), f"{_short(body.name)}()")
     if not callable(body):
         raise UsageError(f"{body!r} can't be explored: give callables, Celery tasks or signatures.")
+    _check_runs(body)
     return Body(body, _title(body))
+
+
+def _check_runs(body: Callable[..., object]) -> None:
+    """Refuse a function of which a call runs nothing."""
+    kinds = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+    if any(is_one(body) for is_one in kinds):
+        raise UsageError(f"{_title(body)} is a coroutine or a generator, which a call only makes: give a function.")
 
 
 def _apply(task: Any) -> object:  # noqa: ANN401 - Celery's, which is not imported here

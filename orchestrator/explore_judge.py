@@ -56,7 +56,12 @@ def judge_of(
         outcomes = serial_judge(serial_outcomes(arena))
     else:
         raise UsageError(f"{arena.workers} bodies have too many serial orders to compare with: give an invariant.")
-    return _explained(combine(outcomes, errors_judge(allowed, names), stuck_judge(names)), names)
+    return _Explained(combine(outcomes, errors_judge(allowed, names), stuck_judge(names)), names)
+
+
+def afresh(judge: Judge) -> Judge:
+    """Give the judge that remembers nothing: it names what happened in the very schedule that it is shown."""
+    return judge.afresh if isinstance(judge, _Explained) else judge
 
 
 def _check_of(invariant: Callable[..., bool | str | None]) -> Check:
@@ -71,29 +76,39 @@ def _without_outcome(invariant: Callable[[], bool | str | None], _outcome: Outco
     return invariant()
 
 
-def _explained(judge: Judge, names: tuple[str, ...]) -> Judge:
-    """Name a wrong outcome by what happened, where that is one of the known anomalies.
+class _Explained:
+    """Names a wrong outcome by what happened, where that is one of the known anomalies.
 
     Schedules of one outcome are named as the first of them is: telling costs more than running.
     """
-    causes: dict[str, Anomaly | None] = {}
 
-    def cause_of(execution: Execution) -> Anomaly | None:
-        outcome = repr(serial_outcome(execution))
-        if outcome not in causes:
-            causes[outcome] = next((each for each in tell(execution, names) if each.name in _CAUSES), None)
-        return causes[outcome]
+    def __init__(self, judge: Judge, names: tuple[str, ...]) -> None:
+        self._judge, self._names = judge, names
+        self._causes: dict[str, Anomaly | None] = {}
 
-    def judging(execution: Execution) -> Sequence[Anomaly]:
-        found = judge(execution)
+    def __call__(self, execution: Execution) -> Sequence[Anomaly]:
+        """Judge a schedule."""
+        found = self._judge(execution)
         if not any(each.name in _OUTCOMES for each in found):
             return found
-        cause = cause_of(execution)
-        if cause is None:
-            return found
-        return tuple(
-            Anomaly(cause.name, f"{cause.sentence} {each.sentence}", cause.witness) if each.name in _OUTCOMES else each
-            for each in found
-        )
+        outcome = repr(serial_outcome(execution))
+        if outcome not in self._causes:
+            self._causes[outcome] = self._cause(execution)
+        return _named(found, self._causes[outcome])
 
-    return judging
+    def afresh(self, execution: Execution) -> Sequence[Anomaly]:
+        """Judge a schedule by what happened in itself."""
+        found = self._judge(execution)
+        return _named(found, self._cause(execution)) if any(each.name in _OUTCOMES for each in found) else found
+
+    def _cause(self, execution: Execution) -> Anomaly | None:
+        return next((each for each in tell(execution, self._names) if each.name in _CAUSES), None)
+
+
+def _named(found: Sequence[Anomaly], cause: Anomaly | None) -> Sequence[Anomaly]:
+    if cause is None:
+        return found
+    return tuple(
+        Anomaly(cause.name, f"{cause.sentence} {each.sentence}", cause.witness) if each.name in _OUTCOMES else each
+        for each in found
+    )

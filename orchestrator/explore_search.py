@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 from orchestrator.errors import UsageError
 from orchestrator.explore_found import Failure, Found
+from orchestrator.explore_judge import afresh
 from orchestrator.explorer.bounded import Bounded
 from orchestrator.explorer.dpor import Dpor
 from orchestrator.explorer.exhaustive import Exhaustive
-from orchestrator.explorer.judging import InOrder
+from orchestrator.explorer.judging import InOrder, JudgeError
 from orchestrator.explorer.listing import lay_out, render
 from orchestrator.explorer.names import listed, name_of
 from orchestrator.explorer.partial_order_sampling import PartialOrderSampling
@@ -192,11 +193,12 @@ def _failure(subject: Subject, group: Group, shrinks: bool) -> Failure:  # noqa:
     """Shrink a failure's first schedule and tell it."""
     execution, part = group.execution, subject
     if shrinks:
-        small = shrink(subject.arena, execution, keeps(subject.judge, group.anomaly), _smaller(subject, group.anomaly))
+        same = keeps(afresh(subject.judge), group.anomaly)
+        small = shrink(subject.arena, execution, same, _smaller(subject, group.anomaly))
         execution = small.execution
         if len(small.kept) < subject.arena.workers:
             part = subject.part(small.kept)
-    found = [each for each in part.judge(execution) if _alike(each, group.anomaly)] or [group.anomaly]
+    found = [each for each in afresh(part.judge)(execution) if _alike(each, group.anomaly)] or [group.anomaly]
     return Failure(
         name=group.anomaly.name,
         sentence=_sentence(part, execution, found[0]),
@@ -215,16 +217,25 @@ def _smaller(subject: Subject, anomaly: Anomaly) -> Callable[[Arena], Iterator[V
         for out in inner if len(inner) > _FEWEST else ():
             kept = tuple(worker for worker in inner if worker != out)
             part = subject.part(kept)
-            orders = islice(permutations(range(len(kept))), _ORDERS)
-            if not any(part.judge(part.arena.run(InOrder(order))) for order in orders):
+            if _is_right_in_order(part):
                 made.append((part.arena, kept))
                 yield Variant(part.arena, tuple(map(inner.index, kept)), _same_name(part.judge, anomaly))
 
     return variants
 
 
+def _is_right_in_order(part: Subject) -> bool:
+    """Say whether nothing goes wrong in a part's serial orders; where its judge needs all workers, nobody can say."""
+    orders = islice(permutations(range(len(part.kept))), _ORDERS)
+    try:
+        return not any(part.judge(part.arena.run(InOrder(order))) for order in orders)
+    except JudgeError:
+        return False
+
+
 def _same_name(judge: Judge, anomaly: Anomaly) -> Callable[[Execution], bool]:
     """Say that an execution of fewer workers shows an anomaly still: its witness may name who is left out."""
+    judge = afresh(judge)
     return lambda execution: any(each.name == anomaly.name for each in judge(execution))
 
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from orchestrator.controlled.sqlite import SqliteDatabase
 from orchestrator.driver import need_driver
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 #: A database in memory is as fast as the disk lets one be; files of an exploration live where there is such a place.
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a private folder is made in it
+
+#: What a URL says without parameters.
+_PLACE: Final = frozenset({"user", "host", "hostaddr", "port", "dbname"})
 
 LEVELS: Final = ("read committed", "repeatable read", "serializable")
 
@@ -34,10 +37,12 @@ def place(engine: object, database: str, isolation: str | None) -> Iterator[Data
             yield stack.enter_context(_scratch(database, isolation))
             return
         dispose = getattr(engine, "dispose", None)
-        if dispose is not None:  # connections made before are not under control, those of the exploration not after it
+        if dispose is not None:  # connections made before are not under control
             dispose()
+        opened = stack.enter_context(_closing(_of(engine, isolation)))
+        if dispose is not None:  # and those of the exploration not after it; SQLite's would keep the file in WAL mode
             stack.callback(dispose)
-        yield stack.enter_context(_closing(_of(engine, isolation)))
+        yield opened
 
 
 @contextmanager
@@ -91,8 +96,22 @@ def _of_engine(engine: Any, url: Any, isolation: str | None) -> Database:  # noq
     if driver == "sqlite+pysqlite":
         return _sqlite(url.database, isolation)
     if driver == "postgresql+psycopg":
-        return _postgres(url.set(drivername="postgresql").render_as_string(hide_password=False), isolation)
+        return _postgres(_url_of(engine), isolation)
     raise UsageError(f"The engine uses {driver}; what can be controlled is postgresql+psycopg and sqlite+pysqlite.")
+
+
+def _url_of(engine: Any) -> str:  # noqa: ANN401 - SQLAlchemy's, not imported here
+    """Write where an engine's connections lead, which its URL may not say; that URL where there is no connection."""
+    try:
+        connection = engine.raw_connection()
+    except engine.dialect.dbapi.Error:
+        text: str = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        return text
+    try:
+        return _url(connection.dbapi_connection.info)
+    finally:
+        connection.close()
+        engine.dispose()
 
 
 def _of_factory(factory: Any, isolation: str | None) -> Database:  # noqa: ANN401 - any callable
@@ -105,14 +124,17 @@ def _of_factory(factory: Any, isolation: str | None) -> Database:  # noqa: ANN40
         if info is None or not hasattr(connection, "pgconn"):
             kind = f"{type(connection).__module__}.{type(connection).__name__}"
             raise UsageError(f"The factory gives a {kind}; what can be controlled is psycopg 3 and sqlite3.")
-        secret = f":{quote(info.password, safe='')}" if info.password else ""
-        host = quote(info.host, safe="")
-        return _postgres(
-            f"postgresql://{quote(info.user, safe='')}{secret}@{host}:{info.port}/{quote(info.dbname, safe='')}",
-            isolation,
-        )
+        return _postgres(_url(info), isolation)
     finally:
         connection.close()
+
+
+def _url(info: Any) -> str:  # noqa: ANN401 - psycopg's, not imported here
+    """Write where a connection leads, with all else that it was given: TLS, the search path."""
+    secret = f":{quote(info.password, safe='')}" if info.password else ""
+    given = {name: value for name, value in info.get_parameters().items() if name not in _PLACE}
+    place = f"{quote(info.host, safe='')}:{info.port}/{quote(info.dbname, safe='')}"
+    return f"postgresql://{quote(info.user, safe='')}{secret}@{place}?{urlencode(given, quote_via=quote)}"
 
 
 def _sqlite(path: str | None, isolation: str | None) -> Database:
@@ -126,6 +148,8 @@ def _sqlite(path: str | None, isolation: str | None) -> Database:
 def _postgres(url: str, isolation: str | None) -> Database:
     need_driver()
     from orchestrator.controlled.postgres import PostgresDatabase  # noqa: PLC0415 - SQLite's users may have no psycopg
+    from orchestrator.services import check  # noqa: PLC0415 - as above
 
     plain = url.replace("postgresql+psycopg://", "postgresql://", 1)
-    return PostgresDatabase(plain, isolation)
+    check.database(plain, "the URL")
+    return PostgresDatabase(plain, isolation, everywhere=True)

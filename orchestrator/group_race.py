@@ -10,7 +10,8 @@ import celery
 import msgspec
 import psycopg
 
-from orchestrator import gather, schema, settle, striking
+from orchestrator import gather, gather_database, schema, settle, striking
+from orchestrator.ending import End
 from orchestrator.faults import strike_log
 from orchestrator.faults.strike_log import STRIKES_FILE, StrikeLog
 from orchestrator.history.files import Writer
@@ -20,7 +21,7 @@ from orchestrator.plan import digest, plan
 from orchestrator.producer import Producer, Requests
 from orchestrator.progress import Progress
 from orchestrator.publish import Publisher, again, messages
-from orchestrator.race import End, Limits, Race
+from orchestrator.race import Limits, Race
 from orchestrator.state import forget
 from orchestrator.watermark import PUBLISHED_FILE, Watermark
 from worker.contract import Settings
@@ -150,7 +151,7 @@ def _lay_out(field: Field, group: Group, name: str, connection: psycopg.Connecti
         schema.create(
             connection, name, group.scenario, profile.rows, idempotency=profile.idempotency, recording=profile.recording
         )
-        gather.snapshot(connection, name, group.scenario)
+        gather_database.snapshot(connection, name, group.scenario)
     standing.step(standing.now.laid_out(database_now(connection)))
 
 
@@ -195,10 +196,10 @@ def _race(field: Field, ground: Ground, found: Found | None) -> None:
 def _gather(field: Field, ground: Ground, publisher: Publisher, striker: Striker | None) -> None:
     profile, group, writer = field.stage.profile, ground.group, ground.writer
     connection = field.line.get()
-    requested = gather.requested(connection, ground.schema, group.scenario, profile.operations)
+    requested = gather_database.requested(connection, ground.schema, group.scenario, profile.operations)
     gather.operations(writer, plan(profile, group.scenario), publisher.confirmed, publisher.repeated, requested)
     gather.faults(writer, [*ground.earlier, *striking.strikes(striker)])
-    gather.database(connection, ground.schema, group.scenario, writer)
+    gather_database.database(connection, ground.schema, group.scenario, writer)
 
 
 def _messages(profile: Profile, group: Group, settings: Settings, prefix: str, first: int) -> Iterable[Message]:
@@ -260,7 +261,7 @@ def _target(field: Field, ground: Ground) -> striking.Target:
         nodes=field.fleet,
         services=field.services,
         schema=ground.schema,
-        table=gather.RELATIONS[ground.group.scenario],
+        table=gather_database.RELATIONS[ground.group.scenario],
         queue=field.broker.queue,
         told=ground.strikes.note,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from orchestrator.driver import need_driver
 from orchestrator.errors import OrchestratorError
 from orchestrator.profile import Mode
 from orchestrator.services.binaries import wheel_postgres, wheel_valkey
@@ -28,6 +29,7 @@ def choose(mode: Mode, config: Config) -> Mode:
     if config.database_url and config.broker_url:
         return Mode.DISTRIBUTED
     try:
+        need_driver()
         wheel_postgres()
         wheel_valkey()
     except OrchestratorError:

@@ -27,9 +27,10 @@ class Scratch:
     @cached_property
     def postgres(self) -> str:
         """URL of an empty database."""
+        server = self._server()
         from orchestrator.controlled.postgres_scratch import scratch  # noqa: PLC0415 - SQLite's users may have no psycopg
 
-        return self._stack.enter_context(scratch(self._server()))
+        return self._stack.enter_context(scratch(server))
 
 
 def started(stack: ExitStack) -> Callable[[], str]:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
+from orchestrator.ending import End
 from orchestrator.errors import ServiceError
 from orchestrator.patience import GONE, Patience
-from orchestrator.progress import Tail
 from orchestrator.publish import WINDOW
+from orchestrator.tail import Tail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -67,17 +67,6 @@ class NoFaults:
 
     def stop(self) -> None:
         """Heal nothing."""
-
-
-class End(StrEnum):
-    """Why a race ended."""
-
-    SETTLED = "settled"
-    DRAINED = "drained"
-    TIMEOUT = "timeout"
-    INTERRUPTED = "interrupted"
-    #: Publishing failed for good, or no node is left.
-    BROKEN = "broken"
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from orchestrator import schema, settle, watermark
 from orchestrator.errors import ServiceError
 from orchestrator.group_race import schema_of
 from orchestrator.profile import Workers
-from orchestrator.progress import Tail
+from orchestrator.tail import Tail
 from orchestrator.watermark import PUBLISHED_FILE
 from worker.contract import EndLine, Line, StartLine
 from worker.postgres import connect

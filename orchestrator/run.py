@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from orchestrator import ladder, striking, toml
+from orchestrator.driver import need_driver
 from orchestrator.errors import OrchestratorError, ServiceError, UsageError
 from orchestrator.groups import groups
 from orchestrator.holding import held
@@ -42,6 +43,8 @@ def run(profile: Profile, config: Config, watch: Watch, interrupt: Interrupt, *,
     mode = ladder.choose(profile.mode, config)
     planned = groups(profile, eager=mode is Mode.EAGER, sqlite=not config.database_given)
     check_faults(profile, config, mode)
+    if mode is Mode.DISTRIBUTED or config.database_given:
+        need_driver()
     name = new_run()
     folder = (config.runs_dir / name).absolute()
     stage = Stage(run=name, profile=profile, config=config, groups=planned, folder=folder, keep=keep)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli.options import answering
+from orchestrator.driver import need_driver
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 def print_table(database_url: str | None, *, as_json: bool) -> int:
     """Search each case at each level, and print the table; an interrupt prints what there is."""
+    need_driver()
     from orchestrator.hermitage import run  # noqa: PLC0415 - heavy
     from orchestrator.hermitage.case import Level  # noqa: PLC0415 - as above
 

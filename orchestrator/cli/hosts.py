@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from orchestrator.cli.options import configured, profile_of, profile_options, runs_option, text_path
+from orchestrator.driver import need_driver
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def hosts(
             raise UsageError(f"There is one node on each worker host: leave {flag} away, and say --worker-hosts.")
     profile = profile_of(scenarios, file, flags)
     config = configured(runs_dir=runs_dir)
+    need_driver()
     from orchestrator.hosts import racing  # noqa: PLC0415 - heavy, and wrong usage is told before
     from orchestrator.hosts.compose import FILE  # noqa: PLC0415 - as above
     from orchestrator.interrupt import interruptible  # noqa: PLC0415 - as above

@@ -101,12 +101,17 @@ def service_options(command: Callable[..., Any]) -> Callable[..., Any]:
     named = click.option(
         "--broker-url", metavar="URL", help="Redis or Valkey; default: ROWRACE_BROKER_URL, else kept or embedded."
     )(naming)
+    return database_option(named)
+
+
+def database_option(command: Command) -> Command:
+    """Give a command the flag that names the database; connecting to it is the command's own affair."""
     return click.option(
         "--database-url",
         "--database",
         metavar="URL",
         help="PostgreSQL, or the word embedded; default: ROWRACE_DATABASE_URL, else kept or embedded (eager: SQLite).",
-    )(named)
+    )(command)
 
 
 def runs_option(command: Command) -> Command:

@@ -9,6 +9,7 @@ import click
 
 from orchestrator.cli.options import configured, runs_option, service_options, text_path
 from orchestrator.cli.run import check_writable, tell
+from orchestrator.driver import need_driver
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +43,7 @@ def resume(
     config = configured(database_url, broker_url, runs_dir)
     if junit is not None:
         check_writable(junit)
+    need_driver()
     from orchestrator.interrupt import interruptible  # noqa: PLC0415 - heavy, and wrong usage is told before
     from orchestrator.reports.live import LiveView  # noqa: PLC0415 - as above
     from orchestrator.resume import folder_of  # noqa: PLC0415 - as above

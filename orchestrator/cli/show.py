@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator import toml
-from orchestrator.cli.options import profile_of, profile_options
+from orchestrator.cli.options import configured, database_option, profile_of, profile_options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,13 +32,21 @@ def plan(*, scenarios: tuple[str, ...], file: Path | None, listed: bool, **flags
 
 @click.command(short_help="Print the profile that file and flags give, as TOML.")
 @profile_options
-def profile(*, scenarios: tuple[str, ...], file: Path | None, **flags: Any) -> None:  # noqa: ANN401 - as in `run`
+@database_option
+def profile(
+    *,
+    scenarios: tuple[str, ...],
+    file: Path | None,
+    database_url: str | None,
+    **flags: Any,  # noqa: ANN401 - as in `run`
+) -> None:
     """Print the whole profile as TOML; `rowrace run --profile` with it reproduces the run."""
     from orchestrator.groups import groups  # noqa: PLC0415 - only here, and the command has the module's name elsewhere
     from orchestrator.profile import Mode  # noqa: PLC0415 - as above
 
     built = profile_of(scenarios, file, flags)
-    groups(built, eager=built.mode is Mode.EAGER)  # unknown names are told here, not when it is run
+    sqlite = not configured(database_url).database_given
+    groups(built, eager=built.mode is Mode.EAGER, sqlite=sqlite)  # unknown names are told here, not when it is run
     click.echo(toml.dumps(built), nl=False)
 
 

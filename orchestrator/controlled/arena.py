@@ -7,7 +7,9 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
+from orchestrator.controlled.database import MET, Uncontrolled
 from orchestrator.controlled.pins import pinned
+from orchestrator.controlled.pools import impatient
 from orchestrator.explorer.hub import Crash, Hub
 from orchestrator.explorer.judging import InOrder
 from orchestrator.explorer.model import Point
@@ -52,7 +54,8 @@ class BodiesArena:
         """Hook the driver and pin clocks, ids and random numbers."""
         try:
             self._stack.enter_context(self._database.control())
-            self._pins = self._stack.enter_context(pinned(self._current, self._seed, self._stand))
+            self._pins = self._stack.enter_context(pinned(self.current, self._seed, self._stand))
+            self._stack.enter_context(impatient(self.current))
         except BaseException:
             self._stack.close()
             raise
@@ -77,6 +80,7 @@ class BodiesArena:
         """Run one schedule of some of the bodies."""
         self._database.reset()
         self._pins.restart()
+        MET.clear()
         for body in bodies:
             self._ready_connection(body)
         hub = self._hub = Hub(
@@ -93,6 +97,8 @@ class BodiesArena:
         finally:
             self._database.under(None)
             self._hub = None
+        if MET:
+            raise Uncontrolled(MET[0])
         if len(self._seen) < self.workers:
             self._seen |= {bodies[record.worker] for record in execution.records if record.point.kind == "statement"}
         return execution._replace(state=self._database.rows())
@@ -114,7 +120,8 @@ class BodiesArena:
         """Name the columns of every table."""
         return self._database.columns()
 
-    def _current(self) -> int | None:
+    def current(self) -> int | None:
+        """Give the worker that runs now."""
         return None if self._hub is None else self._hub.current
 
     def _stand(self, point: Point) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from orchestrator.explorer.scheduler import ExplorerError
 
@@ -15,8 +15,21 @@ if TYPE_CHECKING:
     Rows = dict[str, tuple[tuple[Any, ...], ...]]
 
 
+ELSEWHERE: Final = (
+    "A thread that is no worker's uses the explored database while bodies run, so nobody decides when: bodies must not "
+    "start threads that do; code that needs a thread of its own for each worker is explored with threads=True."
+)
+
+#: What was said since a schedule began: a body may have caught it, or a thread of its own has ended with it.
+MET: Final[list[str]] = []
+
+
 class Uncontrolled(ExplorerError):
     """Bodies do something that the explorer can neither decide nor repeat; the message says what, and what to do."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__(said)
+        MET.append(said)
 
 
 class Database(Protocol):

@@ -17,10 +17,11 @@ from sqlglot.tokenizer_core import TokenType
 from orchestrator.controlled import footprint_text
 from orchestrator.controlled.catalog import NO_CATALOG
 from orchestrator.controlled.footprint_commands import ANYTHING, DATABASE, Reading, command
+from orchestrator.controlled.footprint_rows import Row
 from orchestrator.controlled.footprint_template import Parts, Template
 from orchestrator.controlled.footprint_touches import Everything
 from orchestrator.controlled.footprint_walk import Walk
-from orchestrator.explorer.model import NOTHING, union
+from orchestrator.explorer.model import EVERY, NOTHING, union
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,7 +108,7 @@ _AFTER_NAMES: Final = frozenset({"IN", "NOWAIT"})
 
 
 def _lock_table(walk: Walk, text: Text, tokens: Sequence[Token]) -> None:
-    """Take LOCK TABLE: the strongest mode keeps even readers out, so it counts as a change."""
+    """Take LOCK TABLE: the strongest mode keeps even readers out, so it counts as a change of the table's shape."""
     words = [token.text.upper() for token in tokens]
     first = 2 if words[1:2] == ["TABLE"] else 1
     last = next((place for place, word in enumerate(words) if word in _AFTER_NAMES), len(words))
@@ -124,5 +125,6 @@ def _lock_table(walk: Walk, text: Text, tokens: Sequence[Token]) -> None:
             walk.shares.append(row)
         elif mode in {(), ("ACCESS", "EXCLUSIVE")}:
             walk.change(row)
+            walk.locks.append(Row(EVERY))
         else:
             walk.locks.append(row)

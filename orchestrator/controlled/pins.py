@@ -188,7 +188,7 @@ def _pin_names(stack: ExitStack, pins: Pins) -> None:
         **{id(getattr(time, name)): pins.clock(getattr(time, name)) for name in _CLOCKS},
         **{id(getattr(random, name)): getattr(hidden, name) for name in _METHODS},
     }
-    left = [module for module in tuple(sys.modules.values()) if not _left_alone(module)]
+    left = [module for module in tuple(sys.modules.values()) if module is not None and not _left_alone(module)]
     for module in (time, os, random, *left):
         names = vars(module)
         for name, value in [(name, value) for name, value in names.items() if id(value) in replaced]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
@@ -31,6 +31,15 @@ _APPLICATION: Final = "rowrace explore"
 #: Two connections with the same answer lead to the same database.
 _IDENTITY: Final = b"SELECT concat_ws(' ', pg_postmaster_start_time(), current_database())"
 
+#: The open transaction's, else the next one's: a user's connection may have a level of its own.
+_LEVEL: Final = b"SHOW transaction_isolation"
+
+#: Those on the search path come first.
+_SCHEMAS: Final = """
+    SELECT nspname::text FROM pg_namespace WHERE nspname !~ '^(pg_|rowrace_kept_)' AND nspname <> 'information_schema'
+    ORDER BY array_position(current_schemas(false), nspname), nspname
+"""
+
 #: Only a superuser may set it; a second is long enough nearly always, since the explorer finds deadlocks first.
 _LONG: Final = b"SET deadlock_timeout = '1h'"
 
@@ -53,11 +62,13 @@ class PostgresDatabase:
         plan_by_index: bool = False,
         hard: bool = False,
         harmless: frozenset[str] = frozenset(),
+        everywhere: bool = False,
     ) -> None:
         """Take a libpq URI or SQLAlchemy's form of it, and a level for transactions that don't name their own.
 
         Without `isolation` each connection keeps the level that the server or its user gave it.  `plan_by_index` keeps
         sessions from reading tiny tables by sequential scan, which SERIALIZABLE takes for a read of every row.
+        `everywhere` looks for tables beyond the search path too, and refuses bodies that change those.
         """
         self._url = url.replace("postgresql+psycopg://", "postgresql://", 1)
         connection = psycopg.connect(self._url, autocommit=True, application_name=_APPLICATION, prepare_threshold=None)
@@ -70,7 +81,7 @@ class PostgresDatabase:
         except BaseException:
             connection.close()
             raise
-        self._harmless = harmless
+        self._harmless, self._everywhere = harmless, everywhere
         self._sessions = Sessions()
         self._pristine = Pristine(self._monitor, hard=hard)
         self._footprints = Footprints("postgres", NO_CATALOG)
@@ -116,11 +127,17 @@ class PostgresDatabase:
     def keep(self) -> None:
         """Remember the rows of every table, and what the catalog says of them."""
         self._pristine.keep()
-        self._footprints = Footprints("postgres", of_postgres(self._monitor.connection, self._harmless))
+        connection = self._monitor.connection
+        schemas = [name for (name,) in connection.execute(_SCHEMAS)] if self._everywhere else []
+        self._footprints = Footprints("postgres", of_postgres(connection, self._harmless, schemas))
 
     def harden(self, *, anyway: bool = False) -> bool:
-        """See to it that rows lie as they were kept, where that matters or `anyway`; says whether that is new."""
-        return (anyway or self._order_matters) and self._pristine.harden()
+        """See to it that rows lie as they were kept, where that matters or `anyway`; says whether that is new.
+
+        SERIALIZABLE locks what plans read, and plans go by where rows lie.
+        """
+        matters = anyway or self._order_matters or self.isolation == "serializable"
+        return matters and self._pristine.harden()
 
     def _touch(self, footprint: Footprint) -> None:
         """Note what a statement changes, and whether it may see in which order rows lie."""
@@ -161,9 +178,12 @@ class PostgresDatabase:
             session.dead = True
 
     def close(self) -> None:
-        """Drop the kept rows, and leave."""
+        """Put the rows back, drop what was kept of them, and leave."""
         self.under(None)
         try:
+            with suppress(Uncontrolled):  # what can't be put back was said already
+                if self._pristine.kept:
+                    self.reset()
             self._pristine.close()
         finally:
             self._monitor.connection.close()
@@ -182,6 +202,7 @@ class PostgresDatabase:
             return None
         session = Session(connection)
         self._settle(session, connection)
+        session.strict = pgconn.exec_(_LEVEL).get_value(0, 0) != self.isolation.encode()
         self._sessions.add(connection, session)
         return session
 
@@ -236,7 +257,7 @@ def _left_behind(session: Session, *, thorough: bool, caches: bool) -> bytes:
         text += b"DISCARD SEQUENCES;"
     if thorough and session.worker is not None:
         text += b"DISCARD TEMP;"
-    return text
+    return text + session.set
 
 
 def _default_isolation(connection: psycopg.Connection[Any]) -> str:

@@ -9,12 +9,12 @@ import psycopg
 from psycopg import IsolationLevel
 from psycopg.pq import TransactionStatus
 
-from orchestrator.controlled.database import Uncontrolled
+from orchestrator.controlled.database import ELSEWHERE, Uncontrolled
 from orchestrator.controlled.postgres_answers import answer, raw_answer
 from orchestrator.controlled.postgres_driving import Driver
-from orchestrator.controlled.postgres_hook import being_made, original_wait
+from orchestrator.controlled.postgres_hook import being_made, of_pool, original_wait
 from orchestrator.controlled.postgres_operations import Operation, operation
-from orchestrator.controlled.postgres_sessions import MARK
+from orchestrator.controlled.postgres_sessions import MARK, sets
 from orchestrator.explorer.hub import Crash
 from orchestrator.explorer.model import EVERYTHING, NOTHING, Point, union
 from orchestrator.explorer.workers import THREADS
@@ -55,7 +55,7 @@ class Control:
     ) -> None:
         """Take what gives a connection its session (None: of another database), reads texts, and notes writes."""
         self.hub: Hub | None = None
-        self._sessions, self._driver = sessions, Driver(monitor, sessions)
+        self._monitor, self._sessions, self._driver = monitor, sessions, Driver(monitor, sessions)
         self._adopt, self._read, self._touched = adopt, read, touched
         self._isolation = isolation
         self._thread = 0
@@ -66,6 +66,8 @@ class Control:
         """Stand in for `Connection.wait`."""
         hub, worker = self.hub, self._worker()
         if hub is None or worker is None:
+            if hub is not None and hub.current is not None:
+                self._check_thread(connection)
             return original_wait(connection, generator, interval, timeout)
         session = self._session(connection, worker)
         if session is None:
@@ -125,6 +127,12 @@ class Control:
             return None
         return hub.current
 
+    def _check_thread(self, connection: Connection[Any]) -> None:
+        """Refuse what comes from a thread that is no worker's, unless a pool's own sets a connection up."""
+        mine, other = self._monitor.connection.pgconn, connection.pgconn
+        if (mine.port, mine.db) == (other.port, other.db) and not of_pool():
+            raise Uncontrolled(ELSEWHERE)
+
     def _session(self, connection: Connection[Any], worker: int) -> Session | None:
         """Give a connection's session as the worker's; None where it leads to another database.
 
@@ -149,7 +157,10 @@ class Control:
         if kind == "statement" and not frees:
             reading = self._reading(session, todo)
             kind, footprint, frees = reading.kind, reading.footprint, reading.frees
+            if not session.set and sets(todo.text) and not being_made():
+                session.remember()
         idle = connection.pgconn.transaction_status == TransactionStatus.IDLE
+        strict = self._is_strict(connection, session, todo.text)
         if kind in {"commit", "rollback"}:
             return (Point(kind, todo.text, session=session.number) if session.stood and not idle else None), NOTHING
         alone = connection.autocommit and idle
@@ -158,7 +169,17 @@ class Control:
         )
         if not matters:
             return None, footprint
-        return Point("statement", todo.text, todo.parameters, footprint, session.number, alone, frees), footprint
+        point = Point("statement", todo.text, todo.parameters, footprint, session.number, alone, frees, strict)
+        return point, footprint
+
+    def _is_strict(self, connection: Connection[Any], session: Session, text: str) -> bool:
+        """Say whether a stricter level than the exploration's may be set, which then may be so from now on."""
+        level = connection.isolation_level
+        stricter = level is not None and level.name.lower().replace("_", " ") != self._isolation
+        lowered = text.lower()
+        if stricter or ("isolation" in lowered and not lowered.lstrip().startswith("show")):  # SQLAlchemy has it shown
+            session.strict = True
+        return session.strict
 
     def _reading(self, session: Session, todo: Operation) -> Reading:
         """Read what a text touches; reading on from a cursor touches what its opening did."""
@@ -182,6 +203,8 @@ class Control:
         """Say whether a statement that touches nothing matters all the same: a snapshot is taken by the first one."""
         if session.stood:
             return False
+        if session.strict:
+            return True
         level = connection.isolation_level
         if level is None:
             return self._isolation not in _EACH_ITS_OWN

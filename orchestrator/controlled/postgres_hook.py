@@ -46,12 +46,20 @@ _installed: Controlling | None = None
 
 def being_made() -> bool:
     """Say whether a pool is setting a connection up; it may hold a lock, on which other workers would hang."""
+    return any(each in _MAKERS for each in _callers())
+
+
+def of_pool() -> bool:
+    """Say whether a pool's own thread is calling."""
+    return any(module.startswith("psycopg_pool.") for module, _ in _callers())
+
+
+def _callers() -> Iterator[tuple[str, str]]:
+    """Give module and name of each function on the stack, the innermost first."""
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - nothing else tells who calls
     while frame is not None:
-        if (frame.f_globals.get("__name__"), frame.f_code.co_name) in _MAKERS:
-            return True
+        yield frame.f_globals.get("__name__", ""), frame.f_code.co_name
         frame = frame.f_back
-    return False
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import weakref
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from psycopg.pq import ExecStatus, TransactionStatus
@@ -27,6 +28,19 @@ _MASKS: Final = {
 }
 
 
+#: Writes what sets a session as it is set now.
+_SET_NOW: Final = b"""
+    SELECT string_agg(format('SET %I = %L;', name, current_setting(name)), '') FROM pg_settings WHERE source = 'session'
+"""
+
+
+@lru_cache(4096)
+def sets(text: str) -> bool:
+    """Say whether a text may set something of the session's."""
+    low = text.lower()
+    return low.lstrip().startswith(("set", "reset", "discard")) or "set_config" in low
+
+
 class Session:
     """A connection to the explored database."""
 
@@ -42,9 +56,11 @@ class Session:
         "many",
         "number",
         "pid",
+        "set",
         "settled",
         "stepped",
         "stood",
+        "strict",
         "worker",
     )
 
@@ -61,10 +77,14 @@ class Session:
         self.stood = False
         #: The settings that an exploration needs are made.
         self.settled = False
+        #: How to set it as it was before a body set something.
+        self.set = b""
         #: A worker has stood before a statement of its, in whichever schedule.
         self.stepped = False
         #: It may hold advisory locks of the session's.
         self.advisory = False
+        #: Its transactions may be at another level than the exploration's.
+        self.strict = False
         #: Why a statement of its was cancelled, until that was told.
         self.cancelled = ""
         #: Its worker crashed.
@@ -101,6 +121,13 @@ class Session:
         """Count a statement to the open transaction."""
         self.stood = True
         self.held = union(self.held, footprint) if self.held is not NOTHING else footprint
+
+    def remember(self) -> None:
+        """Note how it is set now: a pool hands it out again, and a schedule must not see what an earlier one set."""
+        pgconn = self.pgconn
+        found = None if pgconn is None else pgconn.exec_(_SET_NOW)
+        if found is not None and found.status == ExecStatus.TUPLES_OK:
+            self.set = b"RESET ALL;" + (found.get_value(0, 0) or b"")
 
     def ended(self) -> None:
         """Forget the open transaction."""

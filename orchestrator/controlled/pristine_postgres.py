@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 #: More rows than this are no set-up for a search that puts them back a thousand times a second.
 MOST_ROWS: Final = 100_000
 
+_NOT_ON_PATH: Final = (
+    "A body changes {0}, whose rows are not put back: its schema is not on the search path of the URL. Put it there, "
+    "as in postgresql://…?options=-csearch_path%3Dapp,public."
+)
+
 #: What footprints call places that are no tables.
 _ADVISORY: Final = "advisory"
 _SEQUENCE: Final = "sequence "
@@ -51,6 +56,18 @@ _SEQUENCES: Final = f"""
     WHERE c.relpersistence <> 't' AND {_OWN_SCHEMAS} ORDER BY n.nspname, c.relname
 """  # noqa: S608 - a constant is put in
 
+#: Tables that are not kept: by their full name, and the bare one where no kept one may be meant.
+_OUTSIDE: Final = f"""
+    WITH tables AS (
+        SELECT n.nspname, c.relname, {_OWN_SCHEMAS} AS own
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+            AND n.nspname !~ '^(pg_|rowrace_kept_)' AND n.nspname <> 'information_schema'
+    )
+    SELECT nspname || '.' || relname FROM tables WHERE NOT own
+    UNION SELECT relname FROM tables GROUP BY relname HAVING NOT bool_or(own)
+"""  # noqa: S608 - a constant is put in
+
 #: Which tables are changed where another one's rows are deleted, or their keys changed.
 _FOLLOWING: Final = """
     SELECT confrelid, conrelid FROM pg_constraint
@@ -68,6 +85,8 @@ class _Known(NamedTuple):
     named: dict[str, frozenset[int]]
     rows: Rows
     oids: frozenset[int]
+    #: Names of tables that are not kept.
+    outside: frozenset[str]
 
 
 class Pristine:
@@ -118,6 +137,11 @@ class Pristine:
             self._monitor.connection.execute(reset_function(self._schema, tables, self._sequences, hard=True))
             self.all_touched = True
         return True
+
+    @property
+    def kept(self) -> bool:
+        """Whether there are rows to put back."""
+        return self._known is not None
 
     def touched(self, footprint: Footprint) -> None:
         """Note what a statement may have changed."""
@@ -181,6 +205,7 @@ class Pristine:
             _named(tables),
             {table.label: self._read(table) for table in tables},
             frozenset(table.oid for table in tables),
+            frozenset(name for (name,) in self._monitor.connection.execute(_OUTSIDE)),
         )
         self._places.clear()
         self._touched.clear()
@@ -199,6 +224,8 @@ class Pristine:
             numbers = known.named.get(name)
             if numbers is None and (name == _ADVISORY or name.startswith(_SEQUENCE)):
                 continue  # sequences are put back each time, and sessions let go of their locks
+            if name in known.outside and numbers is None:
+                raise Uncontrolled(_NOT_ON_PATH.format(name))
             if name == EVERY or numbers is None:
                 return None
             found = found.union(*(known.with_it[number] for number in numbers))

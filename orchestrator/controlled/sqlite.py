@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sqlite3
 from contextlib import contextmanager, suppress
@@ -124,24 +125,35 @@ class SqliteDatabase:
                 each.undo()
 
     def close(self) -> None:
-        """Leave the file's journal as it was found; with the last connection, SQLite removes what WAL mode added."""
-        monitor, self._opened = self._opened, None
+        """Leave rows as they were kept, and the journal as it was found; SQLite itself removes what WAL mode added."""
+        monitor = self._opened
         if monitor is None:
             return
-        self._control.roll_back()
-        self._pristine.close()
-        with suppress(sqlite3.OperationalError):  # somebody else has the file open: it stays in WAL mode
-            monitor.execute(f"PRAGMA journal_mode = {self._journal}")
-        monitor.close()
+        try:
+            with suppress(Uncontrolled):  # what can't be put back was said already
+                self.reset()
+        finally:
+            self._opened = None
+            self._pristine.close()
+            self._leave_wal(monitor)
+            monitor.close()
+
+    def _leave_wal(self, monitor: sqlite3.Connection) -> None:
+        """Set the journal back; where somebody else has the file open, it stays in WAL mode."""
+        for _ in range(2):
+            with suppress(sqlite3.OperationalError):
+                monitor.execute(f"PRAGMA journal_mode = {self._journal}")
+                return
+            gc.collect()  # connections that a body dropped live until then, see Control.used
 
     def _monitor(self) -> sqlite3.Connection:
         """Give the explorer's own connection, which puts the file into WAL mode."""
         if self._opened is None:
-            monitor = self._connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=512)
+            monitor = self._made()
             try:
                 self._journal = monitor.execute("PRAGMA journal_mode").fetchone()[0]
                 (mode,) = monitor.execute("PRAGMA journal_mode = wal").fetchone()
-            except sqlite3.OperationalError as error:
+            except sqlite3.DatabaseError as error:
                 mode = str(error)
             if mode != "wal":
                 monitor.close()
@@ -150,6 +162,12 @@ class SqliteDatabase:
             monitor.execute("PRAGMA foreign_keys = OFF")
             self._opened, self._pristine = monitor, Pristine(monitor)
         return self._opened
+
+    def _made(self) -> sqlite3.Connection:
+        try:
+            return self._connect(self.path, isolation_level=None, check_same_thread=False, cached_statements=512)
+        except sqlite3.OperationalError as error:
+            raise Uncontrolled(f"{self.path} can't be explored: {error}.") from error
 
     def _hooked(self, database: Any, *args: Any, **options: Any) -> sqlite3.Connection:  # noqa: ANN401 - as sqlite3.connect
         """Open a connection, under control where it is to the explored file."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from copy import copy
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
+from orchestrator.controlled.database import ELSEWHERE, Uncontrolled
 from orchestrator.controlled.sqlite_words import SETTINGS, setting
 from orchestrator.explorer.model import NOTHING, Point
+from orchestrator.explorer.workers import THREADS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,10 +26,11 @@ _POINTS: Final = 10_000
 class Control:
     """Whose steps statements are, and which of a worker's transactions are open."""
 
-    __slots__ = ("_open", "_points", "_read", "hub", "known", "used")
+    __slots__ = ("_open", "_points", "_read", "_thread", "hub", "known", "used")
 
     def __init__(self, read: Callable[[str, Any], Reading]) -> None:
         self.hub: Hub | None = None
+        self._thread = 0
         self._read = read
         self.known: WeakSet[ConnectionHook] = WeakSet()
         #: Those that workers have used since the last reset.  The driver's statement cache refers back to its
@@ -36,8 +40,14 @@ class Control:
         self._open: dict[int | None, set[int]] = {}
 
     def under(self, hub: Hub | None) -> None:
-        """Make statements this hub's steps from now on."""
-        self.hub = hub
+        """Make statements this hub's steps from now on; it runs in this thread, or its workers in their own."""
+        self.hub, self._thread = hub, get_ident()
+
+    def check_thread(self) -> None:
+        """Refuse what comes from a thread that is no worker's."""
+        thread = get_ident()
+        if thread != self._thread and thread not in THREADS:
+            raise Uncontrolled(ELSEWHERE)
 
     def roll_back(self) -> None:
         """Undo what workers have left open, and forget who used which connection."""

@@ -196,6 +196,7 @@ class ConnectionHook(Base):
 
     def _claim(self, hub: Hub) -> int:
         """Note who uses it; a transaction of one worker's is no other's."""
+        self.control.check_thread()
         worker: int = hub.current  # type: ignore[assignment]  # a worker runs
         if self.owner != worker:
             if self.owner is not None and (self._standing or self._session >= 0):

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.explorer.model import EVERY, meet
-from orchestrator.explorer.transactions import crosses
+from orchestrator.explorer.transactions import stands_against
 
 if TYPE_CHECKING:
     from orchestrator.explorer.model import Event, Footprint, Places
@@ -34,10 +34,10 @@ def dependent(a: Event, b: Event, isolation: str) -> bool:
         # one uses up the crash that the other would be
         or (a.kind == "crash" and b.kind == "crash")
         # two requests of a lock, a request and a release, or two COMMITs whose deferred checks meet
-        or crosses(a.footprint.locks, a.footprint.shares, b.footprint)
+        or stands_against(a.footprint, b.footprint)
         or _sees(a, b, isolation)
         or _sees(b, a, isolation)
-        or (isolation == "serializable" and _tracked(a, b))
+        or (_serializable(a, isolation) and _serializable(b, isolation) and _tracked(a, b))
     )
 
 
@@ -46,7 +46,7 @@ def _sees(reader: Event, writer: Event, isolation: str) -> bool:
     written = writer.footprint.writes
     if not written or not _reads(reader) or not _publishes(writer):
         return False
-    if reader.opens and isolation in _SNAPSHOT:
+    if reader.opens and (reader.strict or isolation in _SNAPSHOT):
         return True
     return meet(reader.footprint.reads, written) or meet(reader.footprint.shares, written)
 
@@ -59,6 +59,11 @@ def _reads(event: Event) -> bool:
 def _publishes(event: Event) -> bool:
     """Say whether what was written may be seen from this step on; of an error it is not known whether it was one."""
     return event.closes and (event.kind not in _UNDOES or bool(event.wakes))
+
+
+def _serializable(event: Event, isolation: str) -> bool:
+    """Say whether the server may watch what the step's transaction reads."""
+    return event.strict or isolation == "serializable"
 
 
 def _tracked(a: Event, b: Event) -> bool:

@@ -111,10 +111,11 @@ class Dpor:
         sleep = self._after(step.events[-1]) if number else {}
         node = _Node(tuple(ready), sleep)
         awake = [choice for choice in ready if choice not in sleep]
-        if not awake:
+        if not awake and not step.unforeseen:  # those must be heard of, or their search passed for complete
             self._races(step.events)
             self._learnt = True
             raise Redundant
+        awake = awake or list(ready)
         stay = -1 if step.last is None else step.last % self._workers
         return self._add(node, stay if stay in awake else awake[0])
 

@@ -14,7 +14,7 @@ from greenlet import GreenletExit
 
 from orchestrator.explorer.model import Ending, Execution, Point, Record
 from orchestrator.explorer.scheduler import ExplorerError, Step
-from orchestrator.explorer.transactions import Transactions, crosses, foreseen
+from orchestrator.explorer.transactions import Transactions, foreseen, stands_against
 from orchestrator.explorer.workers import GreenWorker, ThreadWorker
 
 if TYPE_CHECKING:
@@ -234,9 +234,8 @@ class Hub:
         number = self._blocked[0]
         slot = self._slots[number]
         if slot.wait is None:
-            waiting = "; ".join(
-                f"worker {each} before {_where(self._slots[each].point)}" for each in sorted(self._blocked)
-            )
+            points = [(each, self._slots[each].point) for each in sorted(self._blocked)]
+            waiting = "; ".join(f"worker {each} before {point.statement or point.kind}" for each, point in points)
             raise Deadlock(f"nobody can run, everybody left is blocked: {waiting}")
         self._stuck.append(number)
         self._cancel(number, "stuck")
@@ -254,7 +253,7 @@ class Hub:
         step = len(self.choices)
         last = self.choices[-1] if self.choices else None
         points = [slot.point for slot in self._slots]
-        chosen = self._scheduler.choose(ready, Step(step, last, points, self._events, self._pending))
+        chosen = self._scheduler.choose(ready, Step(step, last, points, self._events, self._pending, self._unforeseen))
         number = chosen % len(self._slots)
         slot = self._slots[number]
         point, event = slot.point, self._pending(chosen)
@@ -327,7 +326,7 @@ class Hub:
         if record.number == len(self._events) - 1:  # its own step, ended by an error or not at all
             self._events[-1] = slot.transactions.failed(last) if failed else last
             return
-        freed = went_on or crosses(last.footprint.locks, last.footprint.shares, waiting.footprint)
+        freed = went_on or stands_against(last.footprint, waiting.footprint)
         if failed or (freed and record.worker not in last.wakes):
             self._events[-1] = slot.transactions.woken(last, waiting, failed=failed)
 
@@ -395,7 +394,3 @@ class Hub:
             slot.worker.end()
         finally:
             self._running = None
-
-
-def _where(point: Point) -> str:
-    return point.statement or point.kind

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from itertools import permutations
@@ -91,6 +92,9 @@ def _checked(check: Check, outcome: Outcome, title: str) -> str:
         raise JudgeError(f"{title} could not be checked: it raised {type(error).__name__}: {error}") from error
     if isinstance(answer, str):
         return answer
+    if inspect.iscoroutine(answer) or inspect.isgenerator(answer):
+        answer.close()
+        raise JudgeError(f"{title} could not be checked: it is a coroutine or a generator, which a call only makes.")
     return "" if answer is None or answer else f"{title} does not hold."
 
 

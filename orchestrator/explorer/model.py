@@ -39,7 +39,7 @@ class Footprint(NamedTuple):
 
 NOTHING: Final = Footprint()
 _ALL: Final = frozenset([Place(EVERY)])
-#: Of a statement that can't be read.
+#: Of a statement that can't be read: it may be one that keeps even readers out.
 EVERYTHING: Final = Footprint(_ALL, _ALL, _ALL)
 
 
@@ -78,6 +78,8 @@ class Point(NamedTuple):
     alone: bool = False
     #: It may free locks though its transaction goes on (an advisory unlock, ROLLBACK TO).
     frees: bool = False
+    #: Its transaction may be at another isolation level than the search reckons with.
+    strict: bool = False
 
 
 class Event(NamedTuple):
@@ -97,6 +99,8 @@ class Event(NamedTuple):
     waits: bool = False
     #: Workers whose statements, held up before, went on within this step; what those touch is this step's as well.
     wakes: tuple[int, ...] = ()
+    #: The rules of the strictest level hold for it, whatever the search's level is.
+    strict: bool = False
 
 
 class Record:

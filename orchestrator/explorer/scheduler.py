@@ -35,6 +35,8 @@ class Step(NamedTuple):
     events: Sequence[Event] = ()
     #: The event that a choice would be, as far as it can be told before it happens; None for tests of plain walks.
     pending: Callable[[int], Event] | None = None
+    #: Steps so far whose statement waited for no known reason.
+    unforeseen: Sequence[int] = ()
 
 
 class Scheduler(Protocol):

@@ -130,7 +130,7 @@ class _Search:
             while self._within(budget) and self._policy.begin():
                 if self._schedule(keep_going=keep_going):
                     break
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Enough):
             self._interrupted = True
         return self._findings()
 

@@ -2,30 +2,46 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
-from orchestrator.explorer.model import EVERY, NOTHING, Event, meet, union
+from orchestrator.explorer.model import EVERY, NOTHING, Event, Footprint, Place, meet, union
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from orchestrator.explorer.model import Footprint, Places, Point
+    from orchestrator.explorer.model import Places, Point
 
 #: Points that end a transaction.
 ENDS = frozenset({"commit", "rollback"})
+#: Statements that a transaction may begin with and still have no snapshot.
+_BEFORE_SNAPSHOT: Final = re.compile(r"(?:\s+|/\*.*?\*/|--[^\n]*\n)*(?:LOCK|SET)\b", re.IGNORECASE | re.DOTALL)
+#: In the locks of what can't be read: TRUNCATE, DDL and LOCK TABLE keep even readers out.
+_SHUT: Final = Place(EVERY)
+#: Locks of these may be a session's, which outlive its transactions.
+_SESSIONS: Final = frozenset({"advisory", EVERY})
 
 
 class Transactions:
     """One worker's, by session."""
 
-    __slots__ = ("_open", "_worker")
+    __slots__ = ("_early", "_kept", "_open", "_strict", "_worker")
 
     def __init__(self, worker: int) -> None:
         self._worker = worker
         self._open: dict[int, Footprint] = {}
+        #: Sessions whose open transaction has no snapshot yet.
+        self._early: set[int] = set()
+        #: What may stay locked after a transaction's end.
+        self._kept: Places = frozenset()
+        self._strict = False
 
     def event(self, point: Point) -> Event:
         """Say what a step from `point` would be."""
+        event = self._event(point)
+        return event._replace(strict=True) if self._strict or point.strict else event
+
+    def _event(self, point: Point) -> Event:
         kind = point.kind
         if kind == "statement":
             if point.alone:
@@ -33,16 +49,18 @@ class Transactions:
             before = self._open.get(point.session)
             if before is None:
                 return Event(self._worker, kind, point.footprint, opens=True)
+            opens = point.session in self._early
             if point.frees:  # of all that it holds, nobody knows what
-                return Event(self._worker, kind, union(before, point.footprint), closes=True, before=before)
-            return Event(self._worker, kind, point.footprint, before=before)
+                return Event(self._worker, kind, union(before, point.footprint), opens, closes=True, before=before)
+            return Event(self._worker, kind, point.footprint, opens, before=before)
         if kind in ENDS:
             return Event(self._worker, kind, self._open.get(point.session, NOTHING), closes=True)
         return Event(self._worker, kind, point.footprint)
 
     def crash(self) -> Event:
         """Say what it would be to lose every connection."""
-        return Event(self._worker, "crash", self._all(), closes=True)
+        everything = union(self._all(), Footprint(locks=self._kept))
+        return Event(self._worker, "crash", everything, closes=True, strict=self._strict)
 
     def failed(self, event: Event) -> Event:
         """Say what a step was whose statement ended with an error: the transaction's locks are free."""
@@ -50,16 +68,29 @@ class Transactions:
 
     def take(self, point: Point) -> None:
         """Count a step as done."""
+        self._strict = self._strict or point.strict
         if point.kind == "statement":
+            self._kept |= _of_sessions(point.footprint.locks) | _of_sessions(point.footprint.shares)
             if not point.alone:
-                known = self._open.get(point.session)
-                self._open[point.session] = point.footprint if known is None else union(known, point.footprint)
+                self._hold(point)
         elif point.kind in ENDS:
             self._open.pop(point.session, None)
+            self._early.discard(point.session)
+
+    def _hold(self, point: Point) -> None:
+        session = point.session
+        known = self._open.get(session)
+        if (known is None or session in self._early) and _BEFORE_SNAPSHOT.match(point.statement):
+            self._early.add(session)
+        else:
+            self._early.discard(session)
+        self._open[session] = point.footprint if known is None else union(known, point.footprint)
 
     def drop(self) -> None:
         """Forget everything: the worker has crashed or ended."""
         self._open.clear()
+        self._early.clear()
+        self._kept = frozenset()
 
     @property
     def any(self) -> bool:
@@ -87,6 +118,7 @@ class Transactions:
             closes=event.closes or waiting.closes or failed,
             before=union(event.before, waiting.before),
             wakes=(*event.wakes, self._worker),
+            strict=event.strict or waiting.strict,
         )
 
     def _all(self) -> Footprint:
@@ -101,6 +133,20 @@ def _rows(places: Places) -> Places:
     return frozenset([place for place in places if place.key != EVERY])
 
 
+def _of_sessions(places: Places) -> Places:
+    """Leave the locks that a transaction's end may not free."""
+    return frozenset([place for place in places if place.table in _SESSIONS])
+
+
+def stands_against(one: Footprint, other: Footprint) -> bool:
+    """Say whether one may hold up the other: by its locks, or since one of them keeps even readers out."""
+    return (
+        crosses(one.locks, one.shares, other)
+        or (bool(other.reads) and _SHUT in one.locks)
+        or (bool(one.reads) and _SHUT in other.locks)
+    )
+
+
 def crosses(locks: Places, shares: Places, others: Footprint) -> bool:
     """Say whether locks stand against another's; two shares do not."""
     return meet(locks, others.locks) or meet(locks, others.shares) or meet(shares, others.locks)
@@ -109,6 +155,4 @@ def crosses(locks: Places, shares: Places, others: Footprint) -> bool:
 def foreseen(events: Iterable[Event], by: Iterable[int], waiting: Footprint) -> bool:
     """Say whether what the workers `by` did so far explains that a statement waits for one of them."""
     holders = frozenset(by)
-    return not holders or any(
-        event.worker in holders and crosses(event.footprint.locks, event.footprint.shares, waiting) for event in events
-    )
+    return not holders or any(event.worker in holders and stands_against(event.footprint, waiting) for event in events)

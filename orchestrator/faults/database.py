@@ -6,8 +6,6 @@ import time
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
-import psycopg
-from psycopg import sql
 
 from orchestrator import schema
 from orchestrator.errors import ServiceError, UsageError
@@ -17,11 +15,13 @@ from orchestrator.faults.durations import seconds
 from orchestrator.faults.model import Kind, Struck
 from orchestrator.faults.outages import Outage
 from orchestrator.faults.sessions import NAME, Sessions
-from orchestrator.schema.postgres import run_of
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Mapping
+
+    import psycopg
+    from psycopg import sql
 
     from orchestrator.faults.model import Fault, Planned, Reach
 
@@ -77,8 +77,8 @@ class TerminateBackends(msgspec.Struct, frozen=True, kw_only=True):
 
     def check(self, connection: Connection) -> None:
         """Refuse where another run lives in this database: its workers' sessions have the same names."""
-        left = {run_of(name) for name in schema.abandoned(connection)}
-        others = {run_of(name) for name in schema.schemas(connection)} - left - {run_of(self.schema)}
+        left = {schema.run_of(name) for name in schema.abandoned(connection)}
+        others = {schema.run_of(name) for name in schema.schemas(connection)} - left - {schema.run_of(self.schema)}
         if others:
             raise ServiceError(
                 f"Fault «{self.sessions.text}» can't tell this run's sessions from those of run {min(others)}, "
@@ -134,13 +134,15 @@ class LongTransaction(msgspec.Struct, frozen=True, kw_only=True):
         return Struck("a REPEATABLE READ transaction was left open with its snapshot", connection.close)
 
     def _hold_row(self, connection: Connection) -> Struck | None:
+        from psycopg.errors import SerializationFailure  # noqa: PLC0415 - as in sessions.py
+
         query = _named("SELECT FROM {} WHERE id = %s FOR UPDATE", self.schema, self.table)
         self._limit(connection)
         for _ in range(_TRIES):
             connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
             try:
                 connection.execute(query, (self.key,))
-            except psycopg.errors.SerializationFailure:
+            except SerializationFailure:
                 connection.execute("ROLLBACK")
                 continue
             what = f"a REPEATABLE READ transaction was left open with a lock on {self.table}/{self.key}"
@@ -187,6 +189,8 @@ def _close(connections: list[Connection]) -> None:
 
 
 def _named(query: str, schema_name: str, table: str) -> sql.Composed:
+    from psycopg import sql  # noqa: PLC0415 - as in sessions.py
+
     return sql.SQL(query).format(sql.Identifier(schema_name, table))
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-import psycopg
 
 from orchestrator.errors import ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import psycopg
 
     from orchestrator.faults.model import Struck
 
@@ -44,6 +45,8 @@ class Sessions(msgspec.Struct, frozen=True, kw_only=True):
 
     def open(self) -> psycopg.Connection[Any] | None:
         """A session in autocommit mode; None where the database takes none just now."""
+        import psycopg  # noqa: PLC0415 - faults are listed and planned where there is no driver
+
         try:
             return psycopg.connect(self.url, autocommit=True, application_name=NAME, **_CONNECTION)
         except psycopg.OperationalError:
@@ -54,6 +57,8 @@ class Sessions(msgspec.Struct, frozen=True, kw_only=True):
 
         None where the database goes away in the midst of it, or a lock is not to be had.
         """
+        import psycopg  # noqa: PLC0415 - as above
+
         connection = self.open()
         if connection is None:
             return None

@@ -6,9 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from orchestrator.schema.postgres import abandoned, create, drop, hold, schemas
+    from orchestrator.schema.postgres import abandoned, create, drop, hold, run_of, schemas
 
-__all__ = ["abandoned", "create", "drop", "hold", "schemas"]
+__all__ = ["abandoned", "create", "drop", "hold", "run_of", "schemas"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - a function of postgres.py

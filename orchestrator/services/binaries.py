@@ -14,7 +14,9 @@ from orchestrator.errors import ServiceError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_INSTEAD = "give ROWRACE_DATABASE_URL and ROWRACE_BROKER_URL, or use --mode eager"
+_INSTEAD = (
+    "give ROWRACE_DATABASE_URL (real workers need ROWRACE_BROKER_URL too), or use --mode eager or explore, on SQLite"
+)
 
 
 class PostgresBinaries(msgspec.Struct, frozen=True):

@@ -6,11 +6,11 @@ import re
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-import psycopg
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from orchestrator.driver import need_driver
 from orchestrator.errors import ServiceError
 from orchestrator.services.urls import mask, place
 
@@ -48,13 +48,16 @@ _FAULTS: Final = (
 )
 
 
-def database(url: str) -> str:
-    """The PostgreSQL server's version, or a `ServiceError`."""
+def database(url: str, named: str = _DATABASE_VARIABLE) -> str:
+    """The PostgreSQL server's version, or a `ServiceError` that says to correct what is `named`."""
+    need_driver()
+    import psycopg  # noqa: PLC0415 - it is there, and who asks no database needs none
+
     try:
         with psycopg.connect(url, connect_timeout=_TIMEOUT, autocommit=True, application_name="rowrace") as connection:
             row = connection.execute("SELECT current_setting('server_version')").fetchone()
     except psycopg.Error as error:
-        raise ServiceError(_sentence("PostgreSQL", url, 5432, str(error), _DATABASE_VARIABLE)) from None
+        raise ServiceError(_sentence("PostgreSQL", url, 5432, str(error), named)) from None
     return str(row[0]).split()[0] if row else ""
 
 

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from orchestrator.controlled.database import Uncontrolled
+from orchestrator.controlled.database import ELSEWHERE, Uncontrolled
 from orchestrator.controlled.embedded import embedded
 from orchestrator.controlled.postgres import PostgresDatabase
 from orchestrator.controlled.postgres_scratch import scratch
@@ -175,18 +175,28 @@ def test_other_databases_are_left_alone(tables: Ground, database_url: str) -> No
     assert ((1,), 0) == (execution.endings[0].value, len(execution.records))
 
 
-def test_other_threads_are_left_alone(tables: Ground) -> None:
-    """What a thread that is no worker's sends, such as a pool's, is no step."""
-    apart = psycopg.connect(tables.url, autocommit=True)
+def test_a_pools_own_threads_are_left_alone_and_no_others(tables: Ground) -> None:
+    """What a pool sends from a thread of its own is no step; what another thread sends is refused."""
+    apart, said = psycopg.connect(tables.url, autocommit=True), []
+
+    def send() -> None:
+        try:
+            apart.execute("SELECT * FROM account")
+        except Uncontrolled as error:
+            said.append(str(error))
+
+    def as_a_pool_would() -> None:
+        exec("send()", {"__name__": "psycopg_pool.pool", "send": send})  # noqa: S102 - the caller's module is what counts
 
     def body(_connection: Connection) -> None:
-        thread = threading.Thread(target=apart.execute, args=("SELECT * FROM account",))
-        thread.start()
-        thread.join()
+        for each in (as_a_pool_would, send):
+            thread = threading.Thread(target=each)
+            thread.start()
+            thread.join()
 
     with apart:
         execution = tables.run(Order(), [body])
-    assert (None, 0) == (execution.endings[0].error, len(execution.records))
+    assert (None, 0, [ELSEWHERE]) == (execution.endings[0].error, len(execution.records), said)
 
 
 def test_workers_may_be_threads(tables: Ground) -> None:

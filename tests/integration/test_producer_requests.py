@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from orchestrator import gather
+from orchestrator import gather, gather_database
 from orchestrator import schema as group
 from orchestrator.errors import ServiceError
 from orchestrator.history.files import Writer, read
@@ -37,7 +37,7 @@ FULFIL = Operation(7, "fulfil", {"request": 7, "user": 0, "amount": 5})
 def schema(database: Connection, fresh_schema: str) -> str:
     """A group of requests with two users."""
     group.create(database, fresh_schema, "requests", 2, idempotency=True, recording=True)
-    gather.snapshot(database, fresh_schema, "requests")
+    gather_database.snapshot(database, fresh_schema, "requests")
     return fresh_schema
 
 
@@ -92,7 +92,7 @@ def test_only_groups_of_requests_have_the_table(database: Connection, fresh_sche
     group.create(database, fresh_schema, "credits", 2, idempotency=True, recording=True)
     found = database.execute("SELECT to_regclass(%s)", (f"{fresh_schema}.requests",)).fetchone()
     assert (None,) == found
-    assert gather.requested(database, fresh_schema, "credits", 3) is None
+    assert gather_database.requested(database, fresh_schema, "credits", 3) is None
 
 
 def test_nobody_sees_a_request_before_its_commit(database: Connection, schema: str, line: Line) -> None:
@@ -170,7 +170,7 @@ def test_the_history_says_what_was_committed(
     """Operation by operation; nothing of the sort where a scenario needs no request."""
     count = 5
     Requests(line, schema).ask(np.array([0, 3]), _nothing, commit=commit)
-    found = gather.requested(database, schema, "requests", count)
+    found = gather_database.requested(database, schema, "requests", count)
     confirmed = np.zeros(count, dtype=np.bool_)
     meta = Meta(run="r", scenario="requests", strategy="atomic", isolation="read committed", mode="", planned=count)
     with Writer(tmp_path / "1-requests") as writer:
@@ -184,9 +184,9 @@ def test_requests_are_read_piece_by_piece(
     database: Connection, schema: str, line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many there are; afterwards nothing holds the schema."""
-    monkeypatch.setattr(gather, "_PIECE", 2)
+    monkeypatch.setattr(gather_database, "PIECE", 2)
     Requests(line, schema).ask(np.arange(5), _nothing, commit=True)
-    found = gather.requested(database, schema, "requests", 6)
+    found = gather_database.requested(database, schema, "requests", 6)
     assert [True] * 5 + [False] == (None if found is None else found.tolist())
     group.drop(database, schema)
     assert schema not in group.schemas(database)

@@ -12,12 +12,13 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from orchestrator import gather, schema, settle
+from orchestrator import gather, gather_database, schema, settle
 from orchestrator.history.files import Writer, read
 from orchestrator.history.model import Meta
 from orchestrator.plan import plan
 from orchestrator.profile import Profile
-from orchestrator.progress import Progress, Tail
+from orchestrator.progress import Progress
+from orchestrator.tail import Tail
 from worker.contract import COUNTER_BITS, EndLine, Outcome, ProcessLine, StartLine
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ Connection = psycopg.Connection[Any]
 def group(database: Connection, fresh_schema: str) -> str:
     """A group's schema with three users."""
     schema.create(database, fresh_schema, "credits", 3, idempotency=True, recording=True)
-    gather.snapshot(database, fresh_schema, "credits")
+    gather_database.snapshot(database, fresh_schema, "credits")
     return fresh_schema
 
 
@@ -93,7 +94,7 @@ def _grant(database: Connection, group: str, user: int, amount: int, writer: str
 
 def _history(database: Connection, group: str, folder: Path) -> History:
     with Writer(folder) as writer:
-        gather.database(database, group, "credits", writer)
+        gather_database.database(database, group, "credits", writer)
         gather.operations(writer, plan(Profile(operations=4), "credits"), np.array([True, True, False, True]))
         meta = Meta(
             run="r", scenario="credits", strategy="atomic", isolation="read committed", mode="distributed", planned=4

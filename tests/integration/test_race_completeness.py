@@ -6,10 +6,11 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from orchestrator import schema
+from orchestrator.ending import End
 from orchestrator.interrupt import Interrupt
 from orchestrator.patience import Line
 from orchestrator.progress import Progress
-from orchestrator.race import End, Limits, Race
+from orchestrator.race import Limits, Race
 from worker.contract import COUNTER_BITS, EndLine, Outcome, ProcessLine, Reason, StartLine
 from worker.journal import FileJournal
 from worker.postgres import connect

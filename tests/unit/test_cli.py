@@ -235,6 +235,20 @@ def test_a_printed_profile_prints_the_same_again(rowrace: Rowrace, tmp_path: Pat
     assert first.stdout == rowrace("profile", "--profile", "printed.toml").stdout
 
 
+@pytest.mark.parametrize("where", ["flag", "environment", "embedded"])
+def test_an_eager_profile_may_ask_for_what_its_database_can(rowrace: Rowrace, where: str) -> None:
+    """On a database eager mode has every strategy and level; nobody connects to it for a profile."""
+    url = "postgresql://127.0.0.1:1/nobody"
+    flags = {"flag": ("--database-url", url), "embedded": ("--database", "embedded")}.get(where, ())
+    environment = {"ROWRACE_DATABASE_URL": url} if where == "environment" else {}
+    asked = ("credits", "--mode", "eager", "--strategy", "pessimistic", "--isolation", "repeatable-read")
+    assert 2 == rowrace("profile", *asked).returncode
+    done = rowrace("profile", *asked, *flags, **environment)
+    assert (0, "") == (done.returncode, done.stderr)
+    assert 'strategies = [\n    "pessimistic",\n]' in done.stdout
+    assert 0 == rowrace("plan", *asked, **environment).returncode
+
+
 def test_eager_race_end_to_end(rowrace: Rowrace, tmp_path: Path) -> None:
     """Without any service a race is run, judged and verified again; naive is caught, exit 0 as expected."""
     done = rowrace("run", "credits", "--mode", "eager", "--strategy", "all", "--json", "--junit", "result.xml")

@@ -51,13 +51,14 @@ def test_auto_takes_given_urls(config: Config) -> None:
     assert Mode.DISTRIBUTED is ladder.choose(Mode.AUTO, given)
 
 
-def test_auto_is_eager_without_the_wheels(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing can be embedded, the lowest rung is left."""
+@pytest.mark.parametrize("what", ["wheel_postgres", "wheel_valkey", "need_driver"])
+def test_auto_is_eager_without_the_wheels(config: Config, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    """Where nothing can be embedded, or asked, the lowest rung is left."""
 
     def missing() -> None:
         raise ServiceError("not installed")
 
-    monkeypatch.setattr(ladder, "wheel_postgres", missing)
+    monkeypatch.setattr(ladder, what, missing)
     assert Mode.EAGER is ladder.choose(Mode.AUTO, config)
 
 

@@ -9,11 +9,15 @@ import pytest
 
 import rowrace
 from orchestrator.explore import explore
+from orchestrator.explorer.judging import JudgeError
 from orchestrator.explorer.scheduler import Divergence
 from tests.bank import accounts, careful_deposit, deposit, nothing_lost
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from orchestrator.explorer.judging import Outcome
 
 
 def test_the_lost_update_is_found_by_the_second_schedule() -> None:
@@ -165,3 +169,40 @@ def test_bodies_that_touch_nothing_are_no_success() -> None:
         explore(lambda: None, lambda: None, setup=accounts, invariant=lambda: True)
     found = explore(careful_deposit, lambda: None, setup=accounts, invariant=lambda: True)
     assert (False, "not complete because no statement of B was seen") == (found.complete, found.remark)
+
+
+async def _coroutine() -> None:
+    """Do nothing, and that only when awaited."""
+
+
+def _generator() -> Iterator[None]:
+    yield
+
+
+@pytest.mark.parametrize("made", [_coroutine, _generator], ids=["coroutine", "generator"])
+def test_what_a_call_only_makes_is_no_body_and_no_invariant(made: Any) -> None:  # noqa: ANN401 - either of the two
+    """Nothing of it would run, and it would pass for true: both are refused."""
+    with pytest.raises(rowrace.UsageError, match="a coroutine or a generator"):
+        explore(made, deposit, setup=accounts)
+    with pytest.raises(JudgeError, match="a coroutine or a generator"):
+        explore(deposit, deposit, setup=accounts, invariant=made)
+
+
+def test_an_invariant_that_needs_every_worker_keeps_them() -> None:
+    """Where it can't judge fewer workers, what was found is told with all of them."""
+
+    def third_is_done(outcome: Outcome) -> bool:
+        return outcome.results[2] is None and outcome.rows["account"][0]["balance"] == 130
+
+    found = explore(deposit, deposit, deposit, setup=accounts, invariant=third_is_done)
+    assert {"lost update": 1} == found.anomalies
+    assert found.listing is not None
+    assert "C: deposit" in found.listing
+
+
+def test_the_sentence_is_of_the_schedule_that_is_shown() -> None:
+    """Schedules of one outcome differ in whose update is lost; sentence and listing tell of the same one."""
+    for bodies in ((deposit, deposit), (deposit, deposit, deposit)):
+        for failure in explore(*bodies, setup=accounts, keep_going=True, policy="dpor").failures:
+            said = failure.sentence.split(" No order of")[0]
+            assert said[1:] in " ".join(failure.listing.split())

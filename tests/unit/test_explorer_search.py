@@ -10,9 +10,11 @@ import pytest
 from orchestrator.explorer.bounded import Bounded
 from orchestrator.explorer.dpor import Dpor
 from orchestrator.explorer.exhaustive import Exhaustive
+from orchestrator.explorer.hub import Hub
 from orchestrator.explorer.judging import Anomaly
+from orchestrator.explorer.model import Footprint, Place, Point
 from orchestrator.explorer.random_walk import RandomWalks
-from orchestrator.explorer.search import Budget, search
+from orchestrator.explorer.search import Budget, Enough, search
 from tests.toy_bodies import CASES, ROWS, naive
 from tests.toy_database import Toy, ToyArena
 
@@ -158,6 +160,60 @@ def test_a_wait_that_nobody_foresaw_is_no_proof() -> None:
     findings = search(Surprised(Toy(LEVEL, ROWS), CASES["optimistic twice"]), Dpor(LEVEL), _nothing, NO_BUDGET)
     assert (False, False) == (findings.complete, findings.bounded)
     assert "of worker 0 waited for something" in findings.unforeseen
+
+
+class _Behind:
+    """A reader, and a writer that waits for the reader's end though no footprint says why."""
+
+    workers = 2
+
+    def run(self, scheduler: Scheduler) -> Execution:
+        hub, reading = Hub(scheduler), set[int]()
+        there, rows = frozenset([Place("there")]), frozenset([Place("rows")])
+
+        class Shut:
+            def over(self) -> bool:
+                return not reading
+
+            def by(self) -> tuple[int, ...]:
+                return tuple(reading)
+
+            def cancel(self, why: str) -> None:
+                raise AssertionError(why)
+
+        def reader() -> None:
+            hub.stand(Point("statement", "read there", footprint=Footprint(there)))
+            reading.add(0)
+            hub.stand(Point("statement", "read rows", footprint=Footprint(rows)))
+            hub.stand(Point("commit"))
+            reading.clear()
+
+        def writer() -> None:
+            hub.stand(Point("statement", "shut there", footprint=Footprint(frozenset(), frozenset(), there)))
+            if reading:
+                hub.block(Shut())
+            hub.stand(Point("statement", "write rows", footprint=Footprint(frozenset(), rows, rows)))
+            hub.stand(Point("commit"))
+
+        return hub.run([reader, writer])
+
+
+def test_a_wait_that_nobody_foresaw_is_heard_of_in_a_schedule_that_would_repeat_another() -> None:
+    """Where the wait leaves only who sleeps, the schedule is run all the same: else the search would pass for whole."""
+    findings = search(_Behind(), Dpor(LEVEL), _nothing, NO_BUDGET)
+    assert (False, True) == (findings.complete, "«shut there»" in findings.unforeseen)
+
+
+def test_who_is_told_may_end_the_search() -> None:
+    """Enough ends it with what it has, and it is not complete."""
+    left, ticks = iter([False, False, True, True]), count()
+
+    def tell(_schedules: int, _seconds: float, _distinct: int) -> None:
+        if next(left):
+            raise Enough
+
+    findings = search(_arena(), Dpor(LEVEL), _nothing, NO_BUDGET, clock=lambda: next(ticks), tell=tell)
+    assert (2, True, False) == (findings.schedules, findings.interrupted, findings.complete)
 
 
 def test_ctrl_c_keeps_what_was_found() -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from orchestrator import progress as module
 from orchestrator.history.model import TABLES
-from orchestrator.progress import Counts, Progress, Tail
+from orchestrator.progress import Counts, Progress
+from orchestrator.tail import Tail
 from worker.contract import (
     COUNTER_BITS,
     Access,

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orchestrator import publish, race
+from orchestrator.ending import End
 from orchestrator.interrupt import Interrupt
 from orchestrator.progress import Progress
 from orchestrator.publish import Message, Publisher
-from orchestrator.race import End, Limits, NoFaults, Race
+from orchestrator.race import Limits, NoFaults, Race
 from worker.contract import COUNTER_BITS, EndLine, Outcome, StartLine
 
 if TYPE_CHECKING:
