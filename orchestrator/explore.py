@@ -11,7 +11,7 @@ from orchestrator.explore_bodies import called
 from orchestrator.explore_found import Failure, Found
 from orchestrator.explore_judge import judge_of
 from orchestrator.explore_messages import unsent
-from orchestrator.explore_search import Bounds, Subject, replayed, searched
+from orchestrator.explore_search import Bounds, Subject, replayed, searched, still_failing
 from orchestrator.explore_where import place
 from orchestrator.explorer.token import scenario_hash
 
@@ -46,6 +46,7 @@ def explore(  # noqa: PLR0913 - the public call: each a choice of its own, by na
     allowed: Sequence[type[Exception]] = (),
     seed: int = 0,
     replay: str | None = None,
+    known: Sequence[str] = (),
     tell: Tell | None = None,
 ) -> Found:
     """Run bodies in many interleavings, switched at each statement, and look for what goes wrong.
@@ -54,6 +55,7 @@ def explore(  # noqa: PLR0913 - the public call: each a choice of its own, by na
     of SQLAlchemy's, a factory of psycopg or sqlite3 connections, a SQLite file's path), else `database` is a scratch
     one ("sqlite", "postgres") or a URL.  `setup` makes tables and rows, once.  `invariant` takes nothing, or the
     `Outcome` (results, rows), and says what must hold; without one, every outcome must be that of some serial order.
+    `replay` runs the schedule of one token alone; `known` are tokens to replay before the search, up to one that fails.
     """
     wanted = tuple(called(each) for each in bodies)
     _check(wanted, names, budget, crashes, schedules)
@@ -64,7 +66,13 @@ def explore(  # noqa: PLR0913 - the public call: each a choice of its own, by na
         there = stack.enter_context(place(engine, database, isolation))
         _set_up(there, setup, engine)
         arena = stack.enter_context(
-            BodiesArena(there, [each.run for each in wanted], crashes=crashes, threads=threads, seed=seed)
+            BodiesArena(
+                there,
+                [each.run for each in wanted],
+                crashes=crashes,
+                threads=threads,
+                seed=seed,
+            )
         )
         stack.enter_context(unsent(arena.current))
         there.keep()
@@ -83,7 +91,9 @@ def explore(  # noqa: PLR0913 - the public call: each a choice of its own, by na
             harden=arena.harden,
             unseen=arena.unseen,
         )
-        return replayed(subject, replay) if replay is not None else searched(subject, bounds, tell)
+        if replay is not None:
+            return replayed(subject, replay)
+        return still_failing(subject, known) or searched(subject, bounds, tell)
 
 
 def explore_scenario(  # noqa: PLR0913 - as above
@@ -145,7 +155,7 @@ def explore_scenario(  # noqa: PLR0913 - as above
             backend=arena.backend,
             isolation=arena.isolation,
             scenario=arena.hash,
-            titles=(f"{scenario} {strategy}",) * workers,
+            titles=tuple(f"{one.kind} {one.params.get('amount', '')}".rstrip() for one in arena.plan[:workers]),
             judged_by_histories=True,
         )
         return replayed(subject, replay) if replay is not None else searched(subject, bounds, tell)
@@ -158,7 +168,9 @@ def _check(
     if not _FEWEST <= len(bodies) <= _MOST:
         raise UsageError(f"{len(bodies)} bodies can't be explored: give from {_FEWEST} to {_MOST}.")
     if names and (len(names) != len(bodies) or len(set(names)) != len(names)):
-        raise UsageError(f"names are {len(names)} for {len(bodies)} bodies: give each a name of its own.")
+        raise UsageError(f"names are {', '.join(names)} for {len(bodies)} bodies: give each a name of its own.")
+    if budget is not None and not isinstance(budget, int | float):
+        raise UsageError(f"budget is {budget!r}: give seconds as a number, or None for as long as it takes.")
     if (budget is not None and budget <= 0) or (schedules is not None and schedules < 1) or crashes < 0:
         raise UsageError("budget and schedules must be above 0, and crashes not below: else nothing is looked at.")
 

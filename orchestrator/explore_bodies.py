@@ -6,6 +6,7 @@ import inspect
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from orchestrator.controlled.arena import needed
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ def called(body: Any) -> Body:  # noqa: ANN401 - whatever the caller has
     if not callable(body):
         raise UsageError(f"{body!r} can't be explored: give callables, Celery tasks or signatures.")
     _check_runs(body)
+    if needed(body) > 1:
+        raise UsageError(f"{_title(body)} needs {needed(body)} arguments: a body takes none, or a connection.")
     return Body(body, _title(body))
 
 

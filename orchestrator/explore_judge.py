@@ -56,7 +56,7 @@ def judge_of(
         outcomes = serial_judge(serial_outcomes(arena))
     else:
         raise UsageError(f"{arena.workers} bodies have too many serial orders to compare with: give an invariant.")
-    return _Explained(combine(outcomes, errors_judge(allowed, names), stuck_judge(names)), names)
+    return _Explained(combine(stuck_judge(names), outcomes, errors_judge(allowed, names)), names)
 
 
 def afresh(judge: Judge) -> Judge:

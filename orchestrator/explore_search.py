@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice, permutations
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.errors import UsageError
@@ -21,9 +22,9 @@ from orchestrator.explorer.pct import Pct
 from orchestrator.explorer.portfolio import portfolio
 from orchestrator.explorer.random_walk import RandomWalks
 from orchestrator.explorer.replay import Replay
-from orchestrator.explorer.scheduler import Divergence
+from orchestrator.explorer.scheduler import Divergence, ExplorerError
 from orchestrator.explorer.search import Budget, search
-from orchestrator.explorer.shrink import Variant, keeps, shrink
+from orchestrator.explorer.shrink import Variant, keeps, shrink, switches
 from orchestrator.explorer.stories import tell as tell_story
 from orchestrator.explorer.token import TokenError, check, decode, mismatch, renumbered, taking_part, token_of
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from orchestrator.explorer.scheduler import Policy
     from orchestrator.explorer.search import Arena, Findings
     from orchestrator.explorer.search import Failure as Group
+    from orchestrator.explorer.token import Token
 
     #: Hears of policy, schedules, distinct outcomes and seconds.
     Tell = Callable[[str, int, int, float], None]
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
 POLICIES: Final = ("portfolio", "dpor", "exhaustive", "bounded", "pct", "pos", "random")
 #: Failures that are shrunk; what comes after them is told as it was found.
 _SHRUNK: Final = 12
+#: Columns of a listing: where there is no terminal, and at least and at most where there is one.
+_USUAL, _NARROW, _WIDE = 100, 40, 140
 #: Workers that a conflict needs.
 _FEWEST: Final = 2
 #: Serial orders that are tried before a part is taken for one in which nothing goes wrong by itself.
@@ -83,7 +87,7 @@ class Subject:
     #: Names the workers of which no statement was seen in any schedule.
     unseen: Callable[[], tuple[int, ...]] = tuple
     #: Columns of a listing's text.
-    width: int = 100
+    width: int = field(default_factory=lambda: max(_NARROW, min(_WIDE, get_terminal_size((_USUAL, 24)).columns)))
     #: Gives the arena of some of the workers, and its judge, which calls them by these names.
     take: Callable[[tuple[int, ...], tuple[str, ...]], tuple[Arena, Judge]]
     #: Which workers of the whole these are.
@@ -130,7 +134,7 @@ def searched(subject: Subject, bounds: Bounds, tell: Tell | None = None) -> Foun
             "There was no statement to switch at: nothing that the bodies did came by a connection that is controlled."
             " They must use psycopg 3 or sqlite3, and the database that `engine` leads to."
         )
-    failures = tuple(_failure(subject, each, at < _SHRUNK) for at, each in enumerate(findings.failures))
+    failures = _told(subject, findings)
     first = failures[0] if failures else None
     return Found(
         found=bool(failures),
@@ -155,6 +159,18 @@ def _search(subject: Subject, bounds: Bounds, tell: Tell | None) -> Findings:
     return search(subject.arena, policy, subject.judge, budget, keep_going=bounds.keep_going, tell=heard)
 
 
+def still_failing(subject: Subject, tokens: Sequence[str]) -> Found | None:
+    """Replay tokens until one still fails; those that no longer fit are passed over."""
+    for text in tokens:
+        try:
+            found = replayed(subject, text)
+        except (ExplorerError, UsageError):
+            continue
+        if found.found:
+            return found
+    return None
+
+
 def replayed(subject: Subject, text: str) -> Found:
     """Run the one schedule that a token names; raises UsageError for a token of something else, Divergence."""
     try:
@@ -167,9 +183,7 @@ def replayed(subject: Subject, text: str) -> Found:
     kept = taking_part(token)
     part, inner = subject.part(kept), renumbered(token, {worker: number for number, worker in enumerate(kept)})
     began = time.perf_counter()
-    execution = part.arena.run(Replay(inner.choices(len(kept))))
-    if parting := check(inner, execution):
-        raise Divergence(parting)
+    execution = _followed(part, inner)
     anomalies = tuple(part.judge(execution))
     listing = _listing(part, execution, anomalies)
     failures = tuple(
@@ -189,19 +203,51 @@ def replayed(subject: Subject, text: str) -> Found:
     )
 
 
-def _failure(subject: Subject, group: Group, shrinks: bool) -> Failure:  # noqa: FBT001 - one caller
-    """Shrink a failure's first schedule and tell it."""
-    execution, part = group.execution, subject
-    if shrinks:
-        same = keeps(afresh(subject.judge), group.anomaly)
-        small = shrink(subject.arena, execution, same, _smaller(subject, group.anomaly))
-        execution = small.execution
-        if len(small.kept) < subject.arena.workers:
-            part = subject.part(small.kept)
+def _followed(part: Subject, token: Token) -> Execution:
+    """Run a token's schedule; raises Divergence where the bodies no longer follow it."""
+    try:
+        execution = part.arena.run(Replay(token.choices(part.arena.workers)))
+        parting = check(token, execution)
+    except Divergence as error:
+        parting = str(error)
+    if parting:
+        raise Divergence(f"the bodies no longer follow this schedule, so their code or rows have changed: {parting}")
+    return execution
+
+
+def _told(subject: Subject, findings: Findings) -> tuple[Failure, ...]:
+    """Tell each failure, several by one schedule where that shows them all."""
+    shown: list[tuple[Subject, Execution]] = []
+    failures = []
+    for at, group in enumerate(findings.failures):
+        same = next((each for each in shown if _shows(*each, group.anomaly)), None)
+        if same is None:
+            same = _shrunk(subject, group) if at < _SHRUNK else (subject, group.execution)
+            shown.append(same)
+        failures.append(_failure(*same, group))
+    return tuple(failures)
+
+
+def _shows(part: Subject, execution: Execution, anomaly: Anomaly) -> bool:
+    return any(_alike(each, anomaly) for each in afresh(part.judge)(execution))
+
+
+def _shrunk(subject: Subject, group: Group) -> tuple[Subject, Execution]:
+    """Shrink a failure's first schedule, and give the workers that are left with it."""
+    same = keeps(afresh(subject.judge), group.anomaly)
+    small = shrink(subject.arena, group.execution, same, _smaller(subject, group.anomaly))
+    return subject.part(small.kept), small.execution
+
+
+def _failure(part: Subject, execution: Execution, group: Group) -> Failure:
+    """Tell a failure by one schedule."""
     found = [each for each in afresh(part.judge)(execution) if _alike(each, group.anomaly)] or [group.anomaly]
+    sentence = _sentence(part, execution, found[0])
+    if switches(execution.choices, execution.workers) < execution.workers:
+        sentence += " It needs no race: this happens where they run one after another."
     return Failure(
         name=group.anomaly.name,
-        sentence=_sentence(part, execution, found[0]),
+        sentence=sentence,
         token=_token(part, execution),
         listing=_listing(part, execution, found),
         count=group.times,
@@ -276,5 +322,6 @@ def _remark(findings: Findings, unseen: Sequence[str]) -> str | None:
     if findings.bounded:
         said.append("complete within its bound: what needs more preemptions was not looked at")
     if findings.cut:
-        said.append(f"{findings.cut} schedules were ended at the limit of steps")
+        ended = "1 schedule was" if findings.cut == 1 else f"{findings.cut:,} schedules were"
+        said.append(f"{ended} ended after thousands of steps, for a body asks again and again")
     return "; ".join(said) or None

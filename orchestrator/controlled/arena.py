@@ -86,7 +86,7 @@ class BodiesArena:
         hub = self._hub = Hub(
             scheduler,
             crashes=self._crashes,
-            crash=partial(self._crash, bodies),
+            crash=self._database.crash,
             threads=self._threads,
             catch=True,
             limit=self._limit,
@@ -141,6 +141,12 @@ class BodiesArena:
             return value
 
     def _body(self, body: int) -> object:
+        try:
+            return self._called(body)
+        except SystemExit as error:
+            raise RuntimeError(f"the body ended its process by SystemExit({error.code!r})") from error
+
+    def _called(self, body: int) -> object:
         if not self._wants[body]:
             return self._bodies[body]()
         connection = self._ready_connection(body)
@@ -158,10 +164,6 @@ class BodiesArena:
         if body not in self._connections:
             self._connections[body] = self._database.connect()
         return self._connections[body]
-
-    def _crash(self, bodies: Sequence[int], worker: int) -> None:
-        self._database.crash(worker)
-        self._connections.pop(bodies[worker], None)
 
 
 class Part:
@@ -182,9 +184,12 @@ class Part:
 
 
 def wants_argument(body: Callable[..., object]) -> bool:
-    """Say whether a callable must be given something: it has a positional parameter without a default."""
+    """Say whether a callable must be given something."""
+    return needed(body) > 0
+
+
+def needed(body: Callable[..., object]) -> int:
+    """Count a callable's positional parameters without a default."""
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return any(
-        each.kind in positional and each.default is inspect.Parameter.empty
-        for each in inspect.signature(body).parameters.values()
-    )
+    parameters = inspect.signature(body).parameters.values()
+    return sum(each.kind in positional and each.default is inspect.Parameter.empty for each in parameters)

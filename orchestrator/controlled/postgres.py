@@ -168,14 +168,10 @@ class PostgresDatabase:
         return self._pristine.columns()
 
     def crash(self, worker: int) -> None:
-        """End a worker's backends; its connections are closed."""
+        """Undo what a worker's connections have open, as the server does when they break; pools needn't notice."""
         for session in self._sessions.of(worker):
-            connection = session.connection()
-            if connection is not None and not connection.closed:
-                self._monitor.terminate(session.pid)
-                connection.pgconn.finish()
-            session.ended()
-            session.dead = True
+            roll_back(session, _left_behind(session, thorough=True, caches=self._pristine.caches))
+            session.free()
 
     def close(self) -> None:
         """Put the rows back, drop what was kept of them, and leave."""

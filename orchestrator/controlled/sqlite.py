@@ -157,7 +157,10 @@ class SqliteDatabase:
                 mode = str(error)
             if mode != "wal":
                 monitor.close()
-                raise Uncontrolled(f"{self.path.name} can't be put into WAL mode, which exploring it needs: {mode}.")
+                hint = " Does set-up leave a transaction open? Commit it." if "locked" in mode else ""
+                raise Uncontrolled(
+                    f"{self.path.name} can't be put into WAL mode, which exploring it needs: {mode}.{hint}"
+                )
             monitor.execute("PRAGMA synchronous = OFF")
             monitor.execute("PRAGMA foreign_keys = OFF")
             self._opened, self._pristine = monitor, Pristine(monitor)

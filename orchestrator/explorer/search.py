@@ -177,7 +177,7 @@ class _Search:
         self._outcomes.add(_digest(execution))
         known = len(self._failures)
         found = self._judge(execution)
-        self._named.update({each.name for each in found})
+        self._named.update(list(dict.fromkeys(each.name for each in found)))
         for anomaly in {(each.name, each.witness): each for each in found}.values():
             group = (anomaly.name, anomaly.witness)
             failure = self._failures.get(group)

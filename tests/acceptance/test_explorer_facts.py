@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 
 from orchestrator.controlled.postgres_scratch import scratch
 from orchestrator.explore import explore
@@ -100,3 +101,28 @@ def test_write_skew_is_proven_absent_at_serializable(database: str) -> None:
         budget=None,
     )
     assert (False, True, None) == (found.found, found.complete, found.remark)
+
+
+def test_a_crash_in_a_pool_s_transaction_is_no_finding_of_its_own(database: str) -> None:
+    """The message comes again to a process with connections of its own; an update by key is then done twice at most."""
+    engine = sa.create_engine(database.replace("postgresql://", "postgresql+psycopg://", 1))
+
+    def set_up() -> None:
+        with engine.begin() as connection:
+            connection.exec_driver_sql("CREATE TABLE account (id integer PRIMARY KEY, balance integer)")
+            connection.exec_driver_sql("INSERT INTO account VALUES (1, 100)")
+
+    def freeze() -> None:
+        with engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE account SET balance = 0 WHERE id = 1")
+
+    found = explore(
+        freeze,
+        freeze,
+        setup=set_up,
+        engine=engine,
+        invariant=lambda outcome: outcome.rows["account"] == [{"id": 1, "balance": 0}],
+        crashes=1,
+        budget=None,
+    )
+    assert ({}, True, None) == (found.anomalies, found.complete, found.remark)

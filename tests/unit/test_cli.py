@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -143,6 +144,16 @@ def test_a_full_stdout_is_one_sentence_and_2(tmp_path: Path, arguments: tuple[st
         done.returncode,
         done.stderr.splitlines()[-1],
     )
+
+
+def test_a_closed_stdout_is_one_sentence_and_2(tmp_path: Path) -> None:
+    """Who starts it without a stdout is told so, and nothing that is opened later takes stdout's place."""
+    command = f"{shlex.quote(sys.executable)} -c 'from orchestrator.cli import main; main()' explore credits >&-"
+    environment = {**os.environ, "PYTHONPATH": str(HOME), "XDG_STATE_HOME": str(tmp_path)}
+    done = subprocess.run(
+        ["sh", "-c", command], stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment, check=False
+    )
+    assert (2, "rowrace: Output can't be written: stdout is closed.\n") == (done.returncode, done.stderr)
 
 
 def test_output_that_nobody_reads_ends_by_no_verdict_s_code(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import sqlalchemy as sa
 
 import rowrace
 from orchestrator.explore import explore
@@ -145,6 +146,8 @@ def test_crashes_are_tried_where_they_are_allowed() -> None:
         ({"budget": 0}, "above 0"),
         ({"schedules": 0}, "above 0"),
         ({"names": ("a",)}, "a name of its own"),
+        ({"names": ("a", "a")}, "names are a, a"),
+        ({"budget": "10s"}, "seconds as a number"),
         ({"engine": ":memory:"}, "in memory"),
         ({"engine": 7}, "neither"),
         ({"replay": "cs9.x"}, "version"),
@@ -155,6 +158,46 @@ def test_what_cannot_be_searched_is_refused(given: dict[str, Any], sentence: str
     """One sentence says what is wrong."""
     with pytest.raises(rowrace.UsageError, match=sentence):
         explore(deposit, deposit, setup=None if "engine" in given else accounts, **given)
+
+
+def test_known_tokens_are_replayed_first_and_set_up_runs_once() -> None:
+    """What still fails is the answer; what no longer fits is passed over; either way there is one set-up."""
+    token = explore(deposit, deposit, setup=accounts).token
+    assert token is not None
+    calls: list[int] = []
+
+    def counted(connection: Any) -> None:  # noqa: ANN401 - sqlite3's
+        calls.append(1)
+        accounts(connection)
+
+    stale = token[:-8] + "00000000"
+    again = explore(deposit, deposit, setup=counted, known=(stale, token))
+    assert ("replay", token, [1]) == (again.policy, again.token, calls)
+    fixed = explore(careful_deposit, careful_deposit, setup=counted, known=(stale, token))
+    assert (True, False, [1, 1]) == (fixed.complete, fixed.found, calls)
+
+
+def test_what_needs_no_race_is_said_to_need_none() -> None:
+    """An invariant that fails where bodies run one after another too is no conflict."""
+    found = explore(deposit, deposit, setup=accounts, invariant=lambda outcome: len(outcome.rows["account"]) == 3)
+    assert "It needs no race" in found.failures[0].sentence
+
+
+def test_a_pool_is_emptied_where_a_worker_crashes(tmp_path: Path) -> None:
+    """The process that takes a crashed one's place opens connections of its own."""
+    engine = sa.create_engine(f"sqlite:///{tmp_path / 'bank.db'}")
+
+    def set_up() -> None:
+        with engine.begin() as connection:
+            connection.exec_driver_sql("CREATE TABLE account (id integer PRIMARY KEY, balance integer)")
+            connection.exec_driver_sql("INSERT INTO account VALUES (1, 100)")
+
+    def add() -> None:
+        with engine.begin() as connection:
+            connection.exec_driver_sql("UPDATE account SET balance = balance + 10 WHERE id = 1")
+
+    found = explore(add, add, setup=set_up, engine=engine, invariant=nothing_lost(2), crashes=1, budget=None)
+    assert ["done twice after a crash"] == list(found.anomalies)
 
 
 def test_no_bodies_are_no_success() -> None:

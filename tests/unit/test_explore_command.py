@@ -121,7 +121,7 @@ def test_flags_reach_the_search(explorer: Explorer) -> None:
     explorer.run(
         *("config", "--strategy", "atomic", "--isolation", "serializable", "--operations", "3", "--workers", "4"),
         *("--backend", "postgres", "--policy", "bounded", "--preemptions", "2", "--budget", "1.5m", "--schedules", "9"),
-        *("--crashes", "1", "--all", "--seed", "7", "--replay", "cs1.x", "--accept-sample"),
+        *("--crashes", "1", "--all", "--seed", "7", "--replay", " cs1.x\n", "--accept-sample"),
     )
     assert {
         "scenario": "config",
@@ -319,36 +319,75 @@ class Cell(NamedTuple):
         (Cell(Level.TWO, prevented=True, published=True), 0, 2),
         (Cell(Level.TWO, prevented=None, published=True), 3, 1),
         (Cell(Level.TWO, prevented=False, published=True), 1, 1),
-        (None, 130, 1),
     ],
 )
-def test_hermitage(
-    explorer: Explorer, monkeypatch: pytest.MonkeyPatch, second: Cell | None, code: int, agree: int
-) -> None:
+def test_hermitage(explorer: Explorer, monkeypatch: pytest.MonkeyPatch, second: Cell, code: int, agree: int) -> None:
     """The table is printed, and its end says whether every search agrees with what was published, and decided."""
-
-    def run_all(url: str, tell: Callable[[Cell], None]) -> None:
-        assert "postgresql://h/d" == url
-        tell(Cell(Level.ONE, prevented=False, published=False))
-        if second is None:
-            raise KeyboardInterrupt
-        tell(second)
-
-    for name, value in {"CASES": [Case()], "run_all": run_all, "render": lambda cells: f"{len(cells)} cells"}.items():
-        monkeypatch.setattr(f"orchestrator.hermitage.run.{name}", value)
-    monkeypatch.setattr("orchestrator.hermitage.case.Level", Level)
-    monkeypatch.setattr("orchestrator.services.check.database", lambda _url: "18")
-    ended, said, _ = explorer.run("hermitage", "--database-url", "postgresql://h/d")
+    _searches(monkeypatch, [Cell(Level.ONE, prevented=False, published=False), second])
+    ended, said, _ = explorer.run(*_HERMITAGE)
     assert code == ended
-    assert f"{1 if second is None else 2} cells" == said.splitlines()[0]
+    assert "2 cells" == said.splitlines()[0]
     assert f"{agree} of 2 agree with the published table" in said
-    shown = json.loads(explorer.run("hermitage", "--json", "--database-url", "postgresql://h/d")[1])
-    assert code == shown["exit_code"]
+    shown = json.loads(explorer.run(*_HERMITAGE, "--json")[1])
+    assert (code, False) == (shown["exit_code"], shown["interrupted"])
     assert {"case": "P4", "isolation": "one", "prevented": False, "agrees": True} == {
         key: shown["cases"][0][key] for key in ("case", "isolation", "prevented", "agrees")
     }
 
 
+@pytest.mark.parametrize(
+    ("before", "first", "table"),
+    [
+        ([], "Search interrupted: 0 of 2 results are there.", ""),
+        (
+            [Cell(Level.ONE, prevented=False, published=False)],
+            "Search interrupted: 1 of 2 results are there. 1 of 1 agree with the published table",
+            "1 cells\n\n",
+        ),
+    ],
+)
+def test_hermitage_interrupted(
+    explorer: Explorer, monkeypatch: pytest.MonkeyPatch, before: list[Cell], first: str, table: str
+) -> None:
+    """Ctrl-C prints the results that are there, ends with 130, and takes what is not there for no result."""
+    _searches(monkeypatch, before, lambda: signal.raise_signal(signal.SIGINT))
+    code, said, _ = explorer.run(*_HERMITAGE)
+    assert 130 == code
+    assert said.startswith(f"{table}{first}")
+    shown = json.loads(explorer.run(*_HERMITAGE, "--json")[1])
+    assert (130, True, len(before)) == (shown["exit_code"], shown["interrupted"], len(shown["cases"]))
+
+
+def test_hermitage_interrupted_while_its_server_starts(explorer: Explorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C is heard there too, and nothing is searched."""
+    _searches(monkeypatch, [Cell(Level.ONE, prevented=False, published=False)])
+    monkeypatch.setattr("orchestrator.services.check.database", lambda _url: signal.raise_signal(signal.SIGINT))
+    code, said, _ = explorer.run(*_HERMITAGE)
+    assert (130, "Search interrupted: 0 of 2 results are there.\n") == (code, said)
+
+
+_HERMITAGE = ("hermitage", "--database-url", "postgresql://h/d")
+
+
+def _searches(
+    monkeypatch: pytest.MonkeyPatch, results: list[Cell], last: Callable[[], object] = lambda: None
+) -> None:
+    """Let the searches be over at once with these results, and something happen after them."""
+
+    def run_all(url: str, tell: Callable[[Cell], None], stop: Callable[[], bool]) -> None:
+        assert "postgresql://h/d" == url
+        for each in results:
+            tell(each)
+        assert not stop()
+        last()
+
+    for name, value in {"CASES": [Case()], "run_all": run_all, "render": lambda cells: f"{len(cells)} cells"}.items():
+        monkeypatch.setattr(f"orchestrator.hermitage.run.{name}", value)
+    monkeypatch.setattr("orchestrator.hermitage.case.Level", Level)
+    monkeypatch.setattr("orchestrator.services.check.database", lambda _url: "18")
+
+
 def test_the_live_line() -> None:
     """It says the policy, the rate and how many outcomes there were."""
     assert "dpor: 4,321 schedules, 2,160/s, 12 distinct outcomes, 2 s" == line("dpor", 4321, 12, 2.0)
+    assert "dpor: 1 schedule, 10/s, 1 distinct outcome, 0 s" == line("dpor", 1, 1, 0.1)

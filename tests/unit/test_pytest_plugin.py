@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["pytester"]
 
-#: Finds while the file `racy` is there, and says a sample while `sampled` is; notes each call in `calls`.
+#: Tokens as the stand-in below tells them apart.
+GIVEN, SECOND, DIVERGING = (f"cs1.sqlite.own.00000000.AB.{digit * 8}" for digit in "123")
+
+#: Finds while the file `racy` is there, and says a sample while `sampled` is, with what is in it for a remark; notes each
+#: call in `calls`.
 STAND_IN = """
 import sys
 import types
@@ -27,25 +31,26 @@ from pathlib import Path
 HERE = Path(__file__).parent
 
 
-def explore(*bodies, replay=None, **settings):
+def explore(*bodies, replay=None, known=(), **settings):
     from orchestrator.errors import UsageError
     from orchestrator.explorer.scheduler import Divergence
 
     with (HERE / "calls").open("a") as calls:
-        calls.write(f"{len(bodies)} {replay} {sorted(settings)}\\n")
-    if replay == "cs1.second" and "names" not in settings:
+        calls.write(f"{len(bodies)} {replay or ' '.join(known) or None} {sorted(settings)}\\n")
+    if replay and replay.endswith("2") and "names" not in settings:
         raise UsageError("The token is of another scenario.")
-    if replay == "cs1.other":
+    if replay and replay.endswith("3"):
         raise Divergence("step 3 asks for worker 1, which has ended")
+    racy, sampled = (HERE / "racy").exists(), HERE / "sampled"
+    replay = replay or next((each for each in known if racy and each != "cs1.other"), None)
     token = replay or "cs1.token"
-    racy = (HERE / "racy").exists()
     failure = types.SimpleNamespace(
         name="lost update", sentence="A's write is lost.", token=token, listing="  A      B\\n  read   read", count=2
     )
     return types.SimpleNamespace(
-        found=racy, anomalies={"lost update": 2} if racy else {}, schedules=6, complete=not (HERE / "sampled").exists(),
+        found=racy, anomalies={"lost update": 2} if racy else {}, schedules=6, complete=not sampled.exists(),
         seconds=0.004, token=token if racy else None, listing="  A      B\\n  read   read" if racy or replay else None,
-        policy="replay" if replay else "dpor", remark=None,
+        policy="replay" if replay else "dpor", remark=sampled.read_text() if sampled.exists() else None,
         failures=(failure,) if racy else (),
     )
 
@@ -95,10 +100,14 @@ class Session:
         path = self.folder / name
         path.touch() if on else path.unlink()
 
-    def run(self, *arguments: str, passed: int = 0, failed: int = 0, errors: int = 0) -> str:
-        """Run pytest, with this plugin and no other; gives what it printed."""
-        done = self._pytester.runpytest_subprocess("-p", "orchestrator.pytest_plugin", *arguments)
-        done.assert_outcomes(passed=passed, failed=failed, errors=errors)
+    def pytest(self, *arguments: str) -> pytest.RunResult:
+        """Run pytest, with this plugin and no other."""
+        return self._pytester.runpytest_subprocess("-p", "orchestrator.pytest_plugin", *arguments)
+
+    def run(self, *arguments: str, passed: int = 0, failed: int = 0) -> str:
+        """Run pytest; gives what it printed."""
+        done = self.pytest(*arguments)
+        done.assert_outcomes(passed=passed, failed=failed)
         return done.stdout.str()
 
 
@@ -134,7 +143,7 @@ def test_a_failure_shows_what_helps(session: Session) -> None:
 
 
 def test_found_schedules_are_replayed_first(session: Session) -> None:
-    """What failed is kept, runs alone next time while it fails, and is removed when it no longer does."""
+    """What failed is kept, is known to the next call while it fails, and is removed when it no longer does."""
     session.switch("racy", on=True)
     session.run(failed=1)
     assert {"test_it.py::test_bodies": {"0": ["cs1.token"]}} == session.tests()
@@ -144,7 +153,7 @@ def test_found_schedules_are_replayed_first(session: Session) -> None:
     assert {"test_it.py::test_bodies": {"0": ["cs1.token"]}} == session.tests()
     session.switch("racy", on=False)
     session.run(passed=1)
-    assert ["2 cs1.token ['budget']", "2 None ['budget']"] == session.calls()
+    assert ["2 cs1.token ['budget']"] == session.calls()
     assert not session.kept.exists()
 
 
@@ -153,7 +162,7 @@ def test_a_schedule_that_no_longer_fits_is_searched_for_anew(session: Session) -
     session.kept.write_text(json.dumps({"tests": {"test_it.py::test_bodies": {"0": ["cs1.other"]}}}))
     session.switch("racy", on=True)
     session.run(failed=1)
-    assert ["2 cs1.other ['budget']", "2 None ['budget']"] == session.calls()
+    assert ["2 cs1.other ['budget']"] == session.calls()
     assert {"test_it.py::test_bodies": {"0": ["cs1.token"]}} == session.tests()
 
 
@@ -178,35 +187,54 @@ def test_a_sample_does_not_pass_by_itself(session: Session) -> None:
     session.run(passed=1)
 
 
+def test_no_budget_is_advised_for_bodies_without_an_end(session: Session) -> None:
+    """Where the limit of steps has ended schedules, what helps is another body."""
+    (session.folder / "sampled").write_text("1 schedule was ended after thousands of steps")
+    said = session.run(failed=1)
+    assert "A body asks again and again for what another one does" in said
+    assert "larger budget" not in said
+
+
 def test_a_token_is_replayed_alone(session: Session) -> None:
     """`--rowrace-replay` runs one schedule, and shows it also where it is fine."""
-    said = session.run("--rowrace-replay", "cs1.given", passed=1)
-    assert ["2 cs1.given ['budget']"] == session.calls()
+    said = session.run("--rowrace-replay", f" {GIVEN} ", passed=1)
+    assert [f"2 {GIVEN} ['budget']"] == session.calls()
     assert "NOT FOUND: this schedule shows no anomaly." in said
     assert "  A      B" in said
     session.switch("racy", on=True)
-    assert "--rowrace-replay cs1.given" in session.run("--rowrace-replay", "cs1.given", failed=1)
+    assert f"--rowrace-replay {GIVEN}" in session.run("--rowrace-replay", GIVEN, failed=1)
     assert not session.kept.exists()
 
 
 def test_a_replay_that_diverges_fails(session: Session) -> None:
     """A token that the bodies no longer follow is one sentence."""
-    said = session.run("--rowrace-replay", "cs1.other", failed=1)
+    said = session.run("--rowrace-replay", DIVERGING, failed=1)
     assert "rowrace: step 3 asks for worker 1, which has ended" in said
 
 
 def test_a_token_belongs_to_one_call(session: Session) -> None:
-    """Of a test's calls the one that made a token replays it, the others search; one that nobody takes is an error."""
+    """Of a test's calls the one that made a token replays it, the others search; one that nobody takes fails the test."""
     (session.folder / "test_it.py").write_text(f"{TEST}    rowrace.explore(body, body, names=('a', 'b'))\n")
-    assert "NOT FOUND: this schedule shows no anomaly." in session.run("--rowrace-replay", "cs1.second", passed=1)
+    assert "NOT FOUND: this schedule shows no anomaly." in session.run("--rowrace-replay", SECOND, passed=1)
     assert [
-        "2 cs1.second ['budget']",
+        f"2 {SECOND} ['budget']",
         "2 None ['budget']",
-        "2 cs1.second ['names']",
+        f"2 {SECOND} ['names']",
     ] == session.calls()
     (session.folder / "test_it.py").write_text(TEST)
-    said = session.run("--rowrace-replay", "cs1.second", passed=1, errors=1)
+    said = session.run("--rowrace-replay", SECOND, failed=1)
     assert "rowrace: The token is of another scenario." in said
+    assert "pytest_plugin.py" not in said
+
+
+def test_what_is_no_token_ends_the_run_before_its_first_test(session: Session) -> None:
+    """A slip of the hand is one line, and no test has run."""
+    done = session.pytest("--rowrace-replay", "GARBAGE")
+    assert pytest.ExitCode.USAGE_ERROR == done.ret
+    assert ["ERROR: rowrace: This is no schedule token: it begins with 'GARBAGE' instead of 'cs1'."] == [
+        each for each in done.stderr.lines if each
+    ]
+    assert not (session.folder / "calls").exists()
 
 
 def test_the_command_fits_where_pytest_was_called(session: Session) -> None:
@@ -235,7 +263,7 @@ def test_the_file_may_lie_elsewhere(session: Session) -> None:
 def test_a_broken_file_is_told_at_once(session: Session, text: str) -> None:
     """A file that rowrace did not write stops the run before its first test."""
     session.kept.write_text(text)
-    done = session._pytester.runpytest_subprocess("-p", "orchestrator.pytest_plugin")
+    done = session.pytest()
     assert pytest.ExitCode.USAGE_ERROR == done.ret
     assert ".rowrace-found.json does not hold what rowrace wrote" in done.stderr.str()
 
