@@ -101,7 +101,7 @@ class PostgresWorkers:
 
     def crash(self, worker: int) -> None:
         """End a worker's backend, and have another one ready."""
-        self.database.crash(worker)
+        self.database.end(worker)
         self._engines[worker].dispose()
         self._connect(worker)
 

@@ -25,6 +25,9 @@ _DEFAULT_FILE: Final = ".rowrace-found.json"
 #: What a report carries from where the test ran to where the file is written: with pytest-xdist two processes.
 _CARRIED: Final = "rowrace"
 
+#: What a remark says of schedules that the limit of steps has ended.
+_CUT: Final = "ended after"
+
 
 class Rowrace:
     """The fixture: explores as `rowrace.explore` does, and fails the test where an anomaly is found."""
@@ -65,31 +68,22 @@ class Rowrace:
     def explore(self, *bodies: Any, accept_sample: bool = False, **settings: Any) -> Found:  # noqa: ANN401 - as the function's
         """Explore; fails the test on an anomaly, and on a search that was not complete unless that is accepted."""
         __tracebackhide__ = True
+        from orchestrator.reports import exploration  # noqa: PLC0415 - only where it is needed
+
         call, self._call = self._call, self._call + 1
         asked = self._config.getoption("rowrace_replay")
         if asked is not None:
             return self._replay(asked, bodies, settings)
         kept = [] if settings.get("replay") else self._file.tokens(self._test, call)
-        for token in kept:
-            found = self._again(token, bodies, settings)
-            if found is not None and found.found:
-                self._fail(found, "A schedule that was found before still fails.")
-        found = _explored(bodies, settings)
+        found = _explored(bodies, {**settings, "known": [*kept, *settings.get("known", ())]} if kept else settings)
+        if kept and found.found and found.policy == exploration.REPLAY:
+            self._fail(found, "A schedule that was found before still fails.")
         self.calls[str(call)] = [failure.token for failure in found.failures if failure.token]
         if found.found:
             self._fail(found, f"Its tokens are kept in {self._file.path.name}, and replayed first from now on.")
         if not (found.complete or accept_sample):
-            self._fail(found, "Give it a larger budget, or let a sample pass: accept_sample=True.")
+            self._fail(found, _advice(found))
         return found
-
-    def _again(self, token: str, bodies: tuple[Any, ...], settings: dict[str, Any]) -> Found | None:
-        """Replay a kept token; None where it no longer fits the bodies, so that only the search can tell."""
-        from orchestrator.explorer.scheduler import ExplorerError  # noqa: PLC0415 - only where it is needed
-
-        try:
-            return _explore(bodies, {**settings, "replay": token})
-        except (ExplorerError, UsageError):
-            return None
 
     def _replay(self, token: str, bodies: tuple[Any, ...], settings: dict[str, Any]) -> Found:
         """Run the one schedule that `--rowrace-replay` names; a token of another call leaves this one to a search."""
@@ -119,6 +113,16 @@ class Rowrace:
         path, colons, names = self._test.partition("::")
         here = os.path.relpath(self._config.rootpath / path, self._config.invocation_params.dir)
         return shlex.join(["pytest", f"{here}{colons}{names}", "--rowrace-replay", token])
+
+
+def _advice(found: Found) -> str:
+    """Say how a search that was not complete could pass."""
+    if _CUT in (found.remark or ""):  # no budget is large enough for it
+        return (
+            "A body asks again and again for what another one does, so some schedules never end: let it ask only a few"
+            " times, or let a sample pass: accept_sample=True."
+        )
+    return "Give it a larger budget, or let a sample pass: accept_sample=True."
 
 
 def _explored(bodies: tuple[Any, ...], settings: dict[str, Any], passed_on: type[Exception] | tuple[()] = ()) -> Found:
@@ -161,8 +165,6 @@ def rowrace(
         explorer = Rowrace(request, Scratch(stack, _rowrace_server, tmp_path_factory))
         request.node.stash[_USED] = explorer
         yield explorer
-    if explorer.refused and not explorer.replayed:
-        pytest.fail(f"rowrace: {explorer.refused[0]}", pytrace=False)
 
 
 _USED: Final = pytest.StashKey[Rowrace]()
@@ -171,16 +173,40 @@ _USED: Final = pytest.StashKey[Rowrace]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the option and the setting."""
     group = parser.getgroup("rowrace", "interleavings explored by rowrace")
-    group.addoption("--rowrace-replay", metavar="TOKEN", default=None, help="Run only the schedule that TOKEN names.")
+    helping = "Run only the schedule that TOKEN names."
+    group.addoption("--rowrace-replay", metavar="TOKEN", type=str.strip, default=None, help=helping)
     said = f"File of the schedules that failed, in the root folder [default: {_DEFAULT_FILE}]."
     parser.addini(_FILE, said, default=_DEFAULT_FILE)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Write the file in the one process that hears of every test."""
+    """Refuse what is no token, and write the file in the one process that hears of every test."""
+    _check(config.getoption("rowrace_replay"))
     if hasattr(config, "workerinput"):  # a worker of pytest-xdist has one
         return
     config.pluginmanager.register(_Keeper(_found_file(config)), "rowrace-keeper")
+
+
+def _check(token: str | None) -> None:
+    """Say at once what is wrong with a token that no test could replay."""
+    if token is None:
+        return
+    from orchestrator.explorer.token import TokenError, decode  # noqa: PLC0415 - only where it is needed
+
+    try:
+        decode(token)
+    except TokenError as error:
+        raise pytest.UsageError(f"rowrace: {error}") from None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Fail a test of which no call takes the token that is to be replayed."""
+    done = yield
+    explorer = item.stash.get(_USED, None)
+    if explorer is not None and explorer.refused and not explorer.replayed:
+        pytest.fail(f"rowrace: {explorer.refused[0]}", pytrace=False)
+    return done
 
 
 @pytest.hookimpl(wrapper=True)

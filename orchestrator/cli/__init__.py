@@ -84,6 +84,9 @@ def rowrace() -> None:
 def main() -> NoReturn:
     """Run the command line and exit; whatever goes wrong is one sentence on stderr."""
     output = sys.stdout
+    if output is None:  # closed by whoever started it: nothing would be read, and files that are opened take its place
+        click.echo("rowrace: Output can't be written: stdout is closed.", err=True)
+        sys.exit(2)
     try:
         code = rowrace.main(prog_name="rowrace", standalone_mode=False) or 0
         sys.stdout.flush()  # what can't be written is told here, not by the interpreter at its end

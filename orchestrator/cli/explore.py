@@ -49,6 +49,11 @@ def _duration(_: click.Context, __: click.Parameter, value: str | None) -> float
     return length
 
 
+def _stripped(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    """Leave out the blanks that copying has left around a token."""
+    return value if value is None else value.strip()
+
+
 @click.command(short_help="Search interleavings of two or more tasks for conflicts.", epilog=_EPILOG)
 @click.argument("scenario", metavar="SCENARIO")
 @click.option("--strategy", metavar="NAME", help="How the tasks guard against conflict [default: naive].")
@@ -63,7 +68,9 @@ def _duration(_: click.Context, __: click.Parameter, value: str | None) -> float
 @click.option("--preemptions", type=click.IntRange(0), help="Most preemptions, with --policy bounded.")
 @click.option("--crashes", type=click.IntRange(0), help="Crashes of workers that a schedule may have [default: 0].")
 @click.option("--all", "keep_going", is_flag=True, help="Go on after the first failure, and group what is found.")
-@click.option("--replay", metavar="TOKEN", help="Run the one schedule that TOKEN names, and print it.")
+@click.option(
+    "--replay", metavar="TOKEN", callback=_stripped, help="Run the one schedule that TOKEN names, and print it."
+)
 @click.option("--accept-sample", is_flag=True, help="End with 0 where a search that was not complete found nothing.")
 @click.option("--seed", type=int, help="Seed of the operations and of what policies draw [default: 1].")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the report.")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from orchestrator.hermitage.run import CaseResult
 
+_INTERRUPTED: Final = 130
+
 
 def print_table(database_url: str | None, *, as_json: bool) -> int:
     """Search each case at each level, and print the table; an interrupt prints what there is."""
@@ -26,24 +28,36 @@ def print_table(database_url: str | None, *, as_json: bool) -> int:
 
     results: list[CaseResult] = []
     total = len(run.CASES) * len(Level)
-    interrupted = False
-    try:
-        with _server(database_url) as url, _progress(total) as advance:
-
-            def note(result: CaseResult) -> None:
-                results.append(result)
-                advance(f"{result.case.name} at {result.level.value}")
-
-            run.run_all(url, note)
-    except KeyboardInterrupt:
-        interrupted = True
-    code = 130 if interrupted else _exit_code(results)
+    interrupted = not _search(database_url, results, total)
+    code = _INTERRUPTED if interrupted else _exit_code(results)
     if as_json:
         click.echo(json.dumps(_as_json(results, code), indent=2))
-    else:
-        click.echo(run.render(results))
-        click.echo(f"\n{_sentence(results, total)}")
+        return code
+    if results:
+        click.echo(f"{run.render(results)}\n")
+    click.echo(_cut_short(results, total) if interrupted else _sentence(results, total))
     return code
+
+
+def _search(database_url: str | None, results: list[CaseResult], total: int) -> bool:
+    """Add result after result; says whether all are there, and not an interrupt's beginning."""
+    from orchestrator.hermitage import run  # noqa: PLC0415 - heavy
+    from orchestrator.interrupt import interruptible  # noqa: PLC0415 - only where it is needed
+
+    with interruptible() as interrupt, ExitStack() as stack:
+        try:
+            with interrupt.raising():
+                url = stack.enter_context(_server(database_url))
+        except KeyboardInterrupt:
+            return False
+        advance = stack.enter_context(_progress(total))
+
+        def note(result: CaseResult) -> None:
+            results.append(result)
+            advance(f"{result.case.name} at {result.level.value}")
+
+        run.run_all(url, note, interrupt.asked.is_set)
+    return not interrupt.asked.is_set()
 
 
 def _exit_code(results: Sequence[CaseResult]) -> int:
@@ -64,6 +78,12 @@ def _sentence(results: Sequence[CaseResult], total: int) -> str:
     )
 
 
+def _cut_short(results: Sequence[CaseResult], total: int) -> str:
+    """Say what an interrupt has left: of what was not searched to its end nothing is known."""
+    said = f"Search interrupted: {len(results)} of {total} results are there"
+    return f"{said}. {_sentence(results, len(results))}" if results else f"{said}."
+
+
 def _as_json(results: Sequence[CaseResult], code: int) -> dict[str, Any]:
     return {
         "cases": [
@@ -80,6 +100,7 @@ def _as_json(results: Sequence[CaseResult], code: int) -> dict[str, Any]:
             }
             for result in results
         ],
+        "interrupted": code == _INTERRUPTED,
         "exit_code": code,
     }
 

@@ -173,6 +173,16 @@ class PostgresDatabase:
             roll_back(session, _left_behind(session, thorough=True, caches=self._pristine.caches))
             session.free()
 
+    def end(self, worker: int) -> None:
+        """End a crashed worker's backends for good; its connections are closed."""
+        for session in self._sessions.of(worker):
+            connection = session.connection()
+            if connection is not None and not connection.closed:
+                self._monitor.terminate(session.pid)
+                connection.pgconn.finish()
+            session.ended()
+            session.dead = True
+
     def close(self) -> None:
         """Put the rows back, drop what was kept of them, and leave."""
         self.under(None)

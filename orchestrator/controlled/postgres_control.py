@@ -143,7 +143,7 @@ class Control:
             session = self._adopt(connection)
         if not session:
             return None
-        if self.hub is not None and self.hub.crashing:
+        if session.dead or (self.hub is not None and self.hub.crashing):
             raise Crash
         if session.worker != worker:
             if session.worker is not None and connection.pgconn.transaction_status != TransactionStatus.IDLE:

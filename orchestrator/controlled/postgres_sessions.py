@@ -51,6 +51,7 @@ class Session:
         "cancelled",
         "connection",
         "cursors",
+        "dead",
         "held",
         "many",
         "number",
@@ -86,6 +87,8 @@ class Session:
         self.strict = False
         #: Why a statement of its was cancelled, until that was told.
         self.cancelled = ""
+        #: Its worker crashed.
+        self.dead = False
         #: What its server-side cursors read, by name.
         self.cursors: dict[str, Footprint] = {}
         #: The cursor of an executemany that has no answer yet.
@@ -134,7 +137,7 @@ class Session:
     def free(self) -> None:
         """Belong to nobody, as before a schedule."""
         self.ended()
-        self.worker, self.cancelled, self.many = None, "", None
+        self.worker, self.cancelled, self.many, self.dead = None, "", None, False
 
     def stands_against(self, wanted: Footprint) -> bool:
         """Say whether its locks would hold up a statement."""

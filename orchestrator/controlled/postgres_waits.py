@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from psycopg.errors import DeadlockDetected, LockNotAvailable, error_from_result
 from psycopg.pq import DiagnosticField, ExecStatus
+
+from orchestrator.controlled.database import Uncontrolled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,9 +19,14 @@ if TYPE_CHECKING:
 
     from orchestrator.controlled.postgres_sessions import Session, Sessions
 
+#: How long a backend may take to end, seconds.
+_ENDING_S: Final = 10.0
+
 _STATEMENTS: Final = {
     b"blockers": b"SELECT array_to_string(pg_blocking_pids($1) || pg_safe_snapshot_blocking_pids($1), ' ')",
     b"cancel": b"SELECT pg_cancel_backend($1)",
+    b"terminate": b"SELECT pg_terminate_backend($1)",
+    b"alive": b"SELECT count(*) FROM pg_stat_activity WHERE pid = $1",
     b"who": b"""
         SELECT concat_ws(', ', nullif(application_name, ''), 'user ' || usename, state, left(query, 80))
         FROM pg_stat_activity WHERE pid = $1
@@ -54,6 +62,14 @@ class Monitor:
     def cancel(self, pid: int) -> None:
         """Cancel what a backend is doing."""
         self.ask(b"cancel", b"%d" % pid)
+
+    def terminate(self, pid: int) -> None:
+        """End a backend; when it returns, what it had open is rolled back."""
+        number, until = b"%d" % pid, time.monotonic() + _ENDING_S
+        self.ask(b"terminate", number)
+        while self.ask(b"alive", number).get_value(0, 0) != b"0":
+            if time.monotonic() > until:
+                raise Uncontrolled(f"backend {pid} did not end within {_ENDING_S:.0f} s of being terminated")
 
     def describe(self, pid: int) -> str:
         """Say whose backend it is."""

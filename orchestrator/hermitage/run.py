@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from contextlib import closing, contextmanager
+from itertools import product
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -16,7 +17,7 @@ from orchestrator.controlled.postgres import PostgresDatabase
 from orchestrator.explorer.dpor import Dpor
 from orchestrator.explorer.judging import Anomaly
 from orchestrator.explorer.scheduler import ExplorerError
-from orchestrator.explorer.search import Budget, search
+from orchestrator.explorer.search import Budget, Enough, search
 from orchestrator.hermitage import dirty, lost_update, predicates, read_skew, vanishing, write_skew
 from orchestrator.hermitage.case import SET_UP, Level, Outcome
 from orchestrator.hermitage.table import PREVENTS
@@ -52,6 +53,8 @@ class CaseResult(NamedTuple):
     seconds: float
     #: Why nothing is proven: two runs of one schedule differed; "" where they did not.
     remark: str = ""
+    #: It was ended from outside before anything was known.
+    interrupted: bool = False
 
     @property
     def prevented(self) -> bool | None:
@@ -73,26 +76,46 @@ class CaseResult(NamedTuple):
         return self.prevented is self.published
 
 
-def run_all(url: str, tell: Callable[[CaseResult], None] = lambda _result: None) -> list[CaseResult]:
-    """Search every case at every level, and tell each result as it comes."""
-    results = []
-    for case in CASES:
-        for level in Level:
-            results.append(explore_case(case, level, url))
-            tell(results[-1])
+def run_all(
+    url: str, tell: Callable[[CaseResult], None] = lambda _result: None, stop: Callable[[], bool] = lambda: False
+) -> list[CaseResult]:
+    """Search every case at every level, and tell each result as it comes; what `stop` cuts off is no result."""
+    results: list[CaseResult] = []
+    for case, level in product(CASES, Level):
+        if stop():
+            break
+        result = explore_case(case, level, url, stop)
+        if result.interrupted:
+            break
+        results.append(result)
+        tell(result)
     return results
 
 
-def explore_case(case: Case, level: Level, url: str) -> CaseResult:
+def explore_case(case: Case, level: Level, url: str, stop: Callable[[], bool] = lambda: False) -> CaseResult:
     """Search one case at one level until a schedule shows its anomaly or none is left, in a schema of its own."""
+
+    def heed(_schedules: int, _seconds: float, _outcomes: int) -> None:
+        if stop():
+            raise Enough("interrupted")
+
     began = perf_counter()
     with _prepared(url) as there, closing(PostgresDatabase(there, level.value)) as database:
         database.keep()
         with BodiesArena(database, case.bodies) as arena:
-            findings = search(arena, Dpor(level.value), judge(case), Budget(None, None))
+            findings = search(arena, Dpor(level.value), judge(case), Budget(None, None), tell=heed)
     shown = findings.failures[0].execution if findings.failures else None
     seconds = perf_counter() - began
-    return CaseResult(case, level, shown, findings.complete, findings.schedules, seconds, findings.unstable)
+    return CaseResult(
+        case,
+        level,
+        shown,
+        findings.complete,
+        findings.schedules,
+        seconds,
+        findings.unstable,
+        interrupted=findings.interrupted,
+    )
 
 
 def judge(case: Case) -> Judge:

@@ -17,7 +17,7 @@ PROVEN: Final = "proven for these bodies, rows and bounds"
 _BRIEF: Final = 1.0
 
 #: What the policy of a replay is called.
-_REPLAY: Final = "replay"
+REPLAY: Final = "replay"
 
 #: Columns, as of a listing.
 _WIDTH: Final = 100
@@ -29,7 +29,7 @@ def verdict(found: Found) -> str:
     """Say in one line what came out."""
     if found.found:
         return f"FOUND: {', '.join(found.anomalies)}"
-    if found.policy == _REPLAY:
+    if found.policy == REPLAY:
         return "NOT FOUND: this schedule shows no anomaly."
     if found.complete:
         return f"CLEAN: no schedule shows an anomaly, {PROVEN}."
@@ -38,7 +38,7 @@ def verdict(found: Found) -> str:
 
 def extent(found: Found) -> str:
     """Say how far the search went."""
-    if found.policy == _REPLAY:
+    if found.policy == REPLAY:
         return "The one schedule of the token, which did what it did before."
     went = f"{schedules(found.schedules)} in {seconds(found.seconds)}, policy {found.policy}"
     if found.complete:
@@ -52,7 +52,7 @@ def exit_code(found: Found, *, accept_sample: bool = False) -> int:
     """Tell found (1), a sample without a finding (3, or 0 where that is accepted) and a complete one (0) apart."""
     if found.found:
         return 1
-    return 0 if found.complete or accept_sample or found.policy == _REPLAY else 3
+    return 0 if found.complete or accept_sample or found.policy == REPLAY else 3
 
 
 def lines(found: Found, replay: Callable[[str], str], *, every: bool = False) -> Iterator[str]:

@@ -9,6 +9,7 @@ from rich.live import Live
 from rich.text import Text
 
 from orchestrator.explorer.search import Enough
+from orchestrator.reports import exploration
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -23,7 +24,8 @@ _PACE: Final = 0.1
 def line(policy: str, schedules: int, outcomes: int, seconds: float) -> str:
     """Write what the view shows."""
     rate = schedules / seconds if seconds > 0 else 0.0
-    return f"{policy}: {schedules:,} schedules, {rate:,.0f}/s, {outcomes:,} distinct outcomes, {seconds:.0f} s"
+    endings = "1 distinct outcome" if outcomes == 1 else f"{outcomes:,} distinct outcomes"
+    return f"{policy}: {exploration.schedules(schedules)}, {rate:,.0f}/s, {endings}, {seconds:.0f} s"
 
 
 class LiveSearch:

@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.explorer.model import Execution
 from orchestrator.hermitage.case import ABORTED, Level, Outcome
-from orchestrator.hermitage.run import CASES, CaseResult, explore_case, render
+from orchestrator.hermitage.run import CASES, CaseResult, explore_case, render, run_all
 from orchestrator.hermitage.table import ANOMALIES, PREVENTS
 from tests.documents import ROOT
 
@@ -119,6 +119,17 @@ def test_an_anomaly_is_told(name: str, values: tuple[object, ...], rows: dict[in
 def test_no_anomaly_is_told(name: str, values: tuple[object, ...], rows: dict[int, int]) -> None:
     """What one transaction after the other would give, or an aborted one, proves nothing."""
     assert not _case(name).shows(Outcome(values, rows))
+
+
+def test_what_is_cut_off_is_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search that was ended from outside is not told as undecided, and none comes after it."""
+    cut = _result(Level.READ_COMMITTED, shown=False, complete=False)._replace(interrupted=True)
+    whole = _result(Level.READ_COMMITTED, shown=True, complete=False)
+    searches = iter([whole, whole, cut])
+    monkeypatch.setattr("orchestrator.hermitage.run.explore_case", lambda *_: next(searches))
+    told: list[CaseResult] = []
+    assert [whole, whole] == run_all("", told.append) == told
+    assert [] == run_all("", told.append, lambda: True)
 
 
 def _result(level: Level, *, shown: bool, complete: bool) -> CaseResult:

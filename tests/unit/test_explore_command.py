@@ -369,9 +369,7 @@ def test_hermitage_interrupted_while_its_server_starts(explorer: Explorer, monke
 _HERMITAGE = ("hermitage", "--database-url", "postgresql://h/d")
 
 
-def _searches(
-    monkeypatch: pytest.MonkeyPatch, results: list[Cell], last: Callable[[], object] = lambda: None
-) -> None:
+def _searches(monkeypatch: pytest.MonkeyPatch, results: list[Cell], last: Callable[[], object] = lambda: None) -> None:
     """Let the searches be over at once with these results, and something happen after them."""
 
     def run_all(url: str, tell: Callable[[Cell], None], stop: Callable[[], bool]) -> None:

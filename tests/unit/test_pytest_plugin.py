@@ -21,8 +21,8 @@ pytest_plugins = ["pytester"]
 #: Tokens as the stand-in below tells them apart.
 GIVEN, SECOND, DIVERGING = (f"cs1.sqlite.own.00000000.AB.{digit * 8}" for digit in "123")
 
-#: Finds while the file `racy` is there, and says a sample while `sampled` is, with what is in it for a remark; notes each
-#: call in `calls`.
+#: Finds while the file `racy` is there, and says a sample while `sampled` is, with what that holds as its remark; notes
+#: each call in `calls`.
 STAND_IN = """
 import sys
 import types
@@ -213,7 +213,7 @@ def test_a_replay_that_diverges_fails(session: Session) -> None:
 
 
 def test_a_token_belongs_to_one_call(session: Session) -> None:
-    """Of a test's calls the one that made a token replays it, the others search; one that nobody takes fails the test."""
+    """Of a test's calls the one that made a token replays it, the others search; one that none takes fails it."""
     (session.folder / "test_it.py").write_text(f"{TEST}    rowrace.explore(body, body, names=('a', 'b'))\n")
     assert "NOT FOUND: this schedule shows no anomaly." in session.run("--rowrace-replay", SECOND, passed=1)
     assert [
@@ -224,7 +224,7 @@ def test_a_token_belongs_to_one_call(session: Session) -> None:
     (session.folder / "test_it.py").write_text(TEST)
     said = session.run("--rowrace-replay", SECOND, failed=1)
     assert "rowrace: The token is of another scenario." in said
-    assert "pytest_plugin.py" not in said
+    assert "traceback" not in said.lower()
 
 
 def test_what_is_no_token_ends_the_run_before_its_first_test(session: Session) -> None:
