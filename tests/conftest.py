@@ -25,6 +25,7 @@ _BESIDE = ("test_explore", "test_examples", "test_eager")
 _POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist looks at the marks in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep tests that race on fleets in one process of pytest's, one after another; all others may run beside them."""
     for item in items:

@@ -82,7 +82,7 @@ def test_the_first_example_prints_what_the_guide_says(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", program[1]],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"},
         capture_output=True,
         text=True,
         timeout=120,
