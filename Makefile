@@ -25,7 +25,7 @@ run: $(READY) ## Race credits and config under every strategy, and judge each
 	@$(BIN)/rowrace run credits config --strategy all
 
 test: $(READY) ## Run the tests: unit, integration, acceptance
-	@$(BIN)/python -m pytest -m "not prove" --numprocesses 2 --dist loadgroup
+	@$(BIN)/python -m pytest -m "not prove" --numprocesses 2
 
 prove: $(READY) ## Run every test, the long ones too, and every mutant of the verifier
 	@$(BIN)/python -m pytest --timeout 1800

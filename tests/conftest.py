@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 from psycopg import sql
+from xdist.scheduler import LoadScopeScheduling
 
 from orchestrator.services import Embedding, open_services
 from orchestrator.services.binaries import BrokerBinary, PostgresBinaries
@@ -17,21 +18,28 @@ from orchestrator.services.binaries import BrokerBinary, PostgresBinaries
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from xdist.remote import Producer
+
     from orchestrator.services import Services
 
-_HERE = Path(__file__).parent
 #: Of the tests that need services, those that may run beside others: they explore in their own process.
 _BESIDE = ("test_explore", "test_examples", "test_eager")
 _POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist looks at the marks in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep tests that race on fleets in one process of pytest's, one after another; all others may run beside them."""
-    for item in items:
-        folder = item.path.relative_to(_HERE).parts[0] if item.path.is_relative_to(_HERE) else ""
-        if folder in ("integration", "acceptance") and not item.path.name.startswith(_BESIDE):
-            item.add_marker(pytest.mark.xdist_group("fleets"))
+class _Fleets(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist brings no types
+    """Deals tests out one by one, but all that race on fleets to one process, where they follow one another."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        """Name what a test must stay together with."""
+        path = Path(nodeid.partition("::")[0])
+        needs_fleets = path.parent.name in ("integration", "acceptance") and not path.name.startswith(_BESIDE)
+        return "fleets" if needs_fleets else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Deal tests out so wherever several processes run them."""
+    return _Fleets(config, log)
 
 
 @pytest.fixture(scope="session")
