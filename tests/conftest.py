@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 from psycopg import sql
-from xdist.scheduler import LoadScopeScheduling
 
 from orchestrator.services import Embedding, open_services
 from orchestrator.services.binaries import BrokerBinary, PostgresBinaries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from xdist.remote import Producer
 
     from orchestrator.services import Services
 
@@ -27,19 +24,13 @@ _BESIDE = ("test_explore", "test_examples", "test_eager")
 _POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
 
 
-class _Fleets(LoadScopeScheduling):  # type: ignore[misc]  # pytest-xdist brings no types
-    """Deals tests out one by one, but all that race on fleets to one process, where they follow one another."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        """Name what a test must stay together with."""
-        path = Path(nodeid.partition("::")[0])
-        needs_fleets = path.parent.name in ("integration", "acceptance") and not path.name.startswith(_BESIDE)
-        return "fleets" if needs_fleets else nodeid
-
-
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
-    """Deal tests out so wherever several processes run them."""
-    return _Fleets(config, log)
+@pytest.hookimpl(tryfirst=True)  # before `-m` looks at the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what races on fleets or on servers of its own: it has the machine to itself, the rest runs in two parts."""
+    for item in items:
+        needs_fleets = item.path.parent.name in ("integration", "acceptance")
+        if needs_fleets and not item.path.name.startswith(_BESIDE):
+            item.add_marker("fleets")
 
 
 @pytest.fixture(scope="session")
