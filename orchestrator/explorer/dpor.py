@@ -194,8 +194,19 @@ class Dpor:
         first = [choice for choice in self._first(earlier, number, clock) if choice in other.ready]
         if not first:
             other.back.update(other.ready)
+            self._try_before(earlier, number)
         elif other.back.isdisjoint(first):
             other.back.add(first[-1])
+
+    def _try_before(self, earlier: int, number: int) -> None:
+        """Have a step that could not run there tried where it last could: it is held back since another one waits."""
+        nodes, late = self._nodes, self._nodes[number]
+        for node in reversed(nodes[:earlier]):
+            if node.worker == late.worker:
+                return
+            if late.current in node.ready:
+                node.back.add(late.current)
+                return
 
     def _first(self, earlier: int, number: int, clock: list[int]) -> list[int]:
         """Give the choices whose steps, without an earlier one, need no other step to come before them."""
@@ -226,3 +237,5 @@ class Dpor:
         for number in {start, earlier}:
             other = nodes[number]
             other.back.update([choice] if choice in other.ready else other.ready)
+            if choice not in other.ready:
+                self._try_before(number, late)

@@ -54,6 +54,11 @@ def test_sleeper_is_no_reason_to_leave_an_order_out() -> None:
     assert ([], 1) == _drawn_outcomes(range(29, 30))
 
 
+def test_who_is_held_back_is_tried_before_the_one_that_waits() -> None:
+    """A step that would queue behind a waiter can come before it, though all that is between must come first."""
+    assert ([], 1) == _drawn_outcomes(range(715, 716))
+
+
 @pytest.mark.prove
 @pytest.mark.timeout(1800)
 def test_outcomes_of_many_drawn_bodies() -> None:
