@@ -12,7 +12,8 @@ import msgspec
 import pyarrow as pa
 
 from orchestrator.history.model import TABLES, History
-from worker.contract import COUNTER_BITS, EndLine, Outcome, StartLine
+from orchestrator.progress import attempt_row
+from worker.contract import EndLine, StartLine
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
@@ -89,23 +90,8 @@ def history_of(story: Story, meta: Meta) -> History:
 
 def _attempt(attempt: Attempt) -> tuple[Any, ...]:
     start, end = attempt
-    return (
-        start.token,
-        start.operation,
-        start.token >> COUNTER_BITS,
-        start.slot,
-        start.attempt,
-        start.redelivered,
-        start.mono_ns,
-        end.mono_ns if end else None,
-        (end.outcome if end else Outcome.INFO).value,
-        end.reason.value if end and end.reason else None,
-        bool(end and end.final),
-        start.backend_pid,
-        start.backend_start_us,
-        None if end else True,  # a crashed worker's connection was cut before anything else ran
-        end.detail if end else None,
-    )
+    # A crashed worker's connection was cut before anything else ran.
+    return attempt_row(start, end, ended=None if end else True)
 
 
 def _table(name: str, rows: Sequence[tuple[Any, ...]]) -> pa.Table:

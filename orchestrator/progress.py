@@ -215,25 +215,7 @@ class Progress:
         self._faults.add((line.name, at // 1000, at // 1000, line.detail))
 
     def _attempt(self, start: StartLine, end: EndLine | None, *, ended: bool | None) -> None:
-        self._attempts.add(
-            (
-                start.token,
-                start.operation,
-                start.token >> COUNTER_BITS,
-                start.slot,
-                start.attempt,
-                start.redelivered,
-                start.mono_ns,
-                end.mono_ns if end else None,
-                (end.outcome if end else Outcome.INFO).value,
-                end.reason.value if end and end.reason else None,
-                bool(end and end.final),
-                start.backend_pid,
-                start.backend_start_us,
-                ended,
-                end.detail if end else None,
-            )
-        )
+        self._attempts.add(attempt_row(start, end, ended=ended))
         for each in end.accesses if end else ():
             self._accesses.add((start.token, *astuple(each)))
 
@@ -253,3 +235,24 @@ class _Rows:
         if self.rows:
             sink(self._table, dict(zip(self._columns, map(list, zip(*self.rows, strict=True)), strict=True)))
             self.rows = []
+
+
+def attempt_row(start: StartLine, end: EndLine | None, *, ended: bool | None) -> tuple[Any, ...]:
+    """Give an attempt's row of the history; `ended` says whether its backend has, None where that does not matter."""
+    return (
+        start.token,
+        start.operation,
+        start.token >> COUNTER_BITS,
+        start.slot,
+        start.attempt,
+        start.redelivered,
+        start.mono_ns,
+        end.mono_ns if end else None,
+        (end.outcome if end else Outcome.INFO).value,
+        end.reason.value if end and end.reason else None,
+        bool(end and end.final),
+        start.backend_pid,
+        start.backend_start_us,
+        ended,
+        end.detail if end else None,
+    )
