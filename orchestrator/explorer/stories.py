@@ -5,7 +5,6 @@ The names and their patterns are those of Berenson et al. 1995 and Adya 1999, to
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.explorer.names import name_of
@@ -17,7 +16,7 @@ from orchestrator.explorer.timeline import timeline
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from orchestrator.explorer.judging import Anomaly, Judge
+    from orchestrator.explorer.judging import Anomaly
     from orchestrator.explorer.model import Execution
     from orchestrator.explorer.timeline import Timeline
 
@@ -50,13 +49,3 @@ def _all(execution: Execution, names: Sequence[str]) -> Iterator[Anomaly]:
     line = timeline(execution)
     for find in FINDERS:
         yield from find(line, lambda worker: name_of(worker, names))
-
-
-def named(judge: Judge, names: Sequence[str] = ()) -> Judge:
-    """Put what happened before what a judge found: failures are then grouped by its name and row."""
-
-    def judging(execution: Execution) -> Sequence[Anomaly]:
-        found = judge(execution)
-        return (*islice(_all(execution, names), 1), *found) if found else ()
-
-    return judging

@@ -85,11 +85,6 @@ def token_of(execution: Execution, backend: str, isolation: str, scenario: str) 
     return Token(backend, isolation, scenario, steps, digest_of(execution.records))
 
 
-def encode(execution: Execution, backend: str, isolation: str, scenario: str) -> str:
-    """Write an execution's token."""
-    return str(token_of(execution, backend, isolation, scenario))
-
-
 def decode(text: str) -> Token:
     """Read a token; raises TokenError with one sentence about the first part that is wrong."""
     parts = text.strip().split(".")

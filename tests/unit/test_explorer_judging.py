@@ -22,7 +22,6 @@ from orchestrator.explorer.judging import (
 )
 from orchestrator.explorer.model import Ending
 from orchestrator.explorer.replay import Replay
-from orchestrator.explorer.stories import named
 from tests.unit.arenas import Deposits
 from tests.unit.executions import Draft, lost_update
 
@@ -202,11 +201,3 @@ def test_unknown_beats_nothing() -> None:
     """Where nothing is found and a judge could not judge, nobody knows."""
     with pytest.raises(JudgeError, match="can't tell"):
         combine(errors_judge(), _unsure)(lost_update())
-
-
-def test_failures_are_named_by_what_happened() -> None:
-    """A judge with names puts the story before its own finding; where it finds nothing there is no story."""
-    judge = named(invariant_judge(both_count, COLUMNS))
-    right = lost_update()._replace(state={"account": ((1, 120),)})
-    found = [[(each.name, each.witness) for each in judge(execution)] for execution in (lost_update(), right)]
-    assert [[("lost update", "account/1"), ("invariant", "both_count")], []] == found

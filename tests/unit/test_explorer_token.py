@@ -18,10 +18,10 @@ from orchestrator.explorer.token import (
     TokenError,
     check,
     decode,
-    encode,
     mismatch,
     read_segments,
     scenario_hash,
+    token_of,
     write_segments,
 )
 from tests.unit.executions import ACCOUNT, BALANCE, SET_BALANCE, Draft, lost_update
@@ -44,7 +44,7 @@ tokens = st.builds(
 
 def test_lost_update_is_written_in_few_letters() -> None:
     """A token shows who runs how long: A a step, B three, A two."""
-    assert encode(lost_update(), "sqlite", "sqlite", SCENARIO) == TOKEN
+    assert str(token_of(lost_update(), "sqlite", "sqlite", SCENARIO)) == TOKEN
 
 
 def test_token_is_read_back() -> None:
@@ -127,7 +127,7 @@ def test_crashes_are_marked() -> None:
     draft.commit(0)
     draft.crash(0, "acknowledge")
     draft.step(0, "dequeue")
-    token = decode(encode(draft.done(), "postgres", "repeatable read", SCENARIO))
+    token = decode(str(token_of(draft.done(), "postgres", "repeatable read", SCENARIO)))
     assert ("A2-AA", (0, 0, 2, 0)) == (write_segments(token.steps), token.choices(2))
 
 
@@ -140,13 +140,13 @@ def test_missing_worker_is_named() -> None:
 def test_too_many_workers_are_refused() -> None:
     """There are no letters for a 37th worker."""
     with pytest.raises(TokenError, match="36 workers, not 37"):
-        encode(Draft(37).done(), "sqlite", "sqlite", SCENARIO)
+        token_of(Draft(37).done(), "sqlite", "sqlite", SCENARIO)
 
 
 def test_unknown_isolation_is_refused() -> None:
     """What a token can't say is not written."""
     with pytest.raises(TokenError, match="isolation 'snapshot'"):
-        encode(lost_update(), "sqlite", "snapshot", SCENARIO)
+        token_of(lost_update(), "sqlite", "snapshot", SCENARIO)
 
 
 def test_scenarios_have_their_hash() -> None:
