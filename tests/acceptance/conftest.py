@@ -33,16 +33,16 @@ def racing(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Raci
     )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shared(racing: Racing, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Racing]:
     """The same with a fleet that listens already: two nodes of two processes."""
     folder = tmp_path_factory.mktemp("fleet")
     config = racing.config
     assert config.database_url is not None
     assert config.broker_url is not None
-    broker = Broker(config.broker_url, "fleetofthemodule")
+    broker = Broker(config.broker_url, "fleetofthesession")
     place = Place(
-        run="fleetofthemodule",
+        run="fleetofthesession",
         database_url=config.database_url,
         broker_url=config.broker_url,
         logs=folder,

@@ -23,19 +23,17 @@ class Killer:
 
     def __init__(self, *names: str) -> None:
         self._names = names
+        #: Nodes of fleets that other tests share are children of this process, too.
+        self._before = frozenset(psutil.Process().children())
         self._done = False
 
     def progress(self, _published: int, counts: Counts) -> None:
         """Strike once."""
         if counts.settled > 30 and not self._done:
             self._done = True
-            for process in _mains(self._names):
-                process.send_signal(signal.SIGKILL)
-
-
-def _mains(names: tuple[str, ...]) -> list[psutil.Process]:
-    """Find our own nodes' main processes: the children of this process that were told these names."""
-    return [child for child in psutil.Process().children() if any(part.startswith(names) for part in _words(child))]
+            for child in set(psutil.Process().children()) - self._before:
+                if any(part.startswith(self._names) for part in _words(child)):
+                    child.send_signal(signal.SIGKILL)
 
 
 def _words(process: psutil.Process) -> list[str]:
