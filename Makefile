@@ -26,7 +26,7 @@ run: $(READY) ## Race credits and config under every strategy, and judge each
 
 test: $(READY) ## Run the tests: unit, integration, acceptance
 	@$(BIN)/python -m pytest -m "not prove and not fleets" --numprocesses 2
-	@$(BIN)/python -m pytest -m "not prove and fleets"
+	@$(BIN)/python -m pytest -m "not prove and fleets" --numprocesses 2 --dist loadfile
 
 prove: $(READY) ## Run every test, the long ones too, and every mutant of the verifier
 	@$(BIN)/python -m pytest --timeout 1800

@@ -26,7 +26,7 @@ _POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` looks at the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what races on fleets or on servers of its own: it has the machine to itself, the rest runs in two parts."""
+    """Mark what races on fleets or on servers of its own: its files are dealt out whole, the rest test by test."""
     for item in items:
         needs_fleets = item.path.parent.name in ("integration", "acceptance")
         if needs_fleets and not item.path.name.startswith(_BESIDE):

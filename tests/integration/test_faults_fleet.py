@@ -246,10 +246,11 @@ def test_a_paused_node_says_nothing_until_it_is_resumed(ground: Ground) -> None:
 def test_a_paused_child_is_resumed_alone(ground: Ground) -> None:
     """The rest of its node goes on."""
     struck = _struck(ground.fault("pause-child:node1"))
+    wait_until(lambda: any(each.status() == "stopped" for each in ground.processes("node1")))
     (stopped,) = [each for each in ground.processes("node1") if each.status() == "stopped"]
     assert f"node1's child {stopped.pid} got SIGSTOP" == struck.detail
     _heal(struck)
-    assert "stopped" != stopped.status()
+    wait_until(lambda: "stopped" != stopped.status())
 
 
 def test_a_resumption_leaves_a_node_alone_that_was_killed_meanwhile(ground: Ground) -> None:
