@@ -32,6 +32,8 @@ class _State(NamedTuple):
     tables: tuple[Table, ...]
     #: What each table's `select` read.
     read: list[list[Row]]
+    #: The same, one value for each table: equal where every row is equal, and of the same types.
+    dumped: list[bytes]
 
 
 class Pristine:
@@ -83,7 +85,8 @@ class Pristine:
             return self._now
         schema = self._pragma("schema_version")
         known = self._now.tables if self._now is not None and self._now.schema == schema else tables(self._connection)
-        self._now = _State(schema, known, [self._select(table) for table in known])
+        read = [self._select(table) for table in known]
+        self._now = _State(schema, known, read, [marshal.dumps(each, _BY_VALUE) for each in read])
         self._version = version
         return self._now
 
@@ -99,9 +102,9 @@ class Pristine:
         if kept.schema != now.schema:
             return False
         differ = [
-            (table, before, after)
-            for table, before, after in zip(kept.tables, kept.read, now.read, strict=True)
-            if marshal.dumps(before, _BY_VALUE) != marshal.dumps(after, _BY_VALUE)
+            (table, kept.read[number], now.read[number])
+            for number, table in enumerate(kept.tables)
+            if kept.dumped[number] != now.dumped[number]
         ]
         if any(table.delicate or len(before) + len(after) > _FEW for table, before, after in differ):
             return False

@@ -26,11 +26,12 @@ _POINTS: Final = 10_000
 class Control:
     """Whose steps statements are, and which of a worker's transactions are open."""
 
-    __slots__ = ("_open", "_points", "_read", "_thread", "hub", "known", "used")
+    __slots__ = ("_open", "_points", "_read", "hub", "known", "thread", "used")
 
     def __init__(self, read: Callable[[str, Any], Reading]) -> None:
         self.hub: Hub | None = None
-        self._thread = 0
+        #: Where the hub runs, and workers that are greenlets.
+        self.thread = 0
         self._read = read
         self.known: WeakSet[ConnectionHook] = WeakSet()
         #: Those that workers have used since the last reset.  The driver's statement cache refers back to its
@@ -41,12 +42,12 @@ class Control:
 
     def under(self, hub: Hub | None) -> None:
         """Make statements this hub's steps from now on; it runs in this thread, or its workers in their own."""
-        self.hub, self._thread = hub, get_ident()
+        self.hub, self.thread = hub, get_ident()
 
     def check_thread(self) -> None:
         """Refuse what comes from a thread that is no worker's."""
         thread = get_ident()
-        if thread != self._thread and thread not in THREADS:
+        if thread != self.thread and thread not in THREADS:
             raise Uncontrolled(ELSEWHERE)
 
     def roll_back(self) -> None:
@@ -96,8 +97,10 @@ class Control:
         Pools hand out connections in an order that earlier schedules decide, so the number is not the connection's.
         """
         taken = self._open.get(worker)
+        if not taken:
+            return 0
         number = 0
-        while taken and number in taken:
+        while number in taken:
             number += 1
         return number
 

@@ -45,7 +45,9 @@ class CursorHook(Base):
         hub = connection.control.hub
         if hub is None or hub.current is None:
             self._outside(sql, partial(self._send, super().execute, sql, parameters))
-        elif not connection.statement(hub, sql, parameters, partial(self._run, hub, super().execute, sql, parameters)):
+        elif (point := connection.point(hub, sql, parameters)) is not None:
+            connection.step(hub, point, partial(self._run, hub, super().execute, sql, parameters))
+        else:
             self._other(hub, sql, parameters, partial(self._send, super().execute, sql, parameters))
         return self
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import suppress
-from functools import cache
+from functools import cache, lru_cache
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from orchestrator.controlled.database import Uncontrolled
@@ -120,15 +121,11 @@ class ConnectionHook(Base):
             self.isolation_level is not None and changes(text) and self.mode == LEGACY  # the driver opens one
         )
 
-    def statement(self, hub: Hub, text: str, parameters: object, act: Act) -> bool:
-        """Send a statement, when it is chosen; False where it is no step, and still to be sent."""
-        worker = self._claim(hub)
-        session = self._session if self._session >= 0 else self.control.free(worker)
-        point = self.control.point(text, parameters, session, not self.inside(text))
-        if point is None:
-            return False
-        self.step(hub, point, act)
-        return True
+    def point(self, hub: Hub, text: str, parameters: object) -> Point | None:
+        """Give the point before a statement of the running worker's; None where it is no step."""
+        worker, control = self._claim(hub), self.control
+        session = self._session if self._session >= 0 else control.free(worker)
+        return control.point(text, parameters, session, not (self.in_transaction or self.inside(text)))
 
     def known_statement(self, hub: Hub, point: Point, act: Act) -> None:
         """Send a statement, when it is chosen, of which all but its session is known."""
@@ -141,7 +138,7 @@ class ConnectionHook(Base):
         if hub is not None:
             self._claim(hub)
             if self._session >= 0:
-                self.step(hub, Point(kind, text, session=self._session), act)
+                self.step(hub, _ending(kind, text, self._session), act)
                 self._over()
                 return
             if kind == "commit" and hub.crashing:
@@ -196,21 +193,25 @@ class ConnectionHook(Base):
 
     def _claim(self, hub: Hub) -> int:
         """Note who uses it; a transaction of one worker's is no other's."""
-        self.control.check_thread()
+        if get_ident() != self.control.thread:
+            self.control.check_thread()
         worker: int = hub.current  # type: ignore[assignment]  # a worker runs
         if self.owner != worker:
-            if self.owner is not None and (self._standing or self._session >= 0):
-                raise Uncontrolled(
-                    f"Workers {self.owner} and {worker} use one SQLite connection at the same time; "
-                    "let each body open its own, or take one from a pool."
-                )
-            if self.owner is None:
-                self.control.used.append(self)
-            self.owner = worker
+            self._change_hands(worker)
         if self._session >= 0 and not self.in_transaction:  # an error has ended it; its number stays taken
             self._session, self._snapshot = -1, False
             self._savepoints.clear()
         return worker
+
+    def _change_hands(self, worker: int) -> None:
+        if self.owner is not None and (self._standing or self._session >= 0):
+            raise Uncontrolled(
+                f"Workers {self.owner} and {worker} use one SQLite connection at the same time; "
+                "let each body open its own, or take one from a pool."
+            )
+        if self.owner is None:
+            self.control.used.append(self)
+        self.owner = worker
 
     def step(self, hub: Hub, point: Point, act: Act) -> None:
         """Stand, and send; try again for as long as SQLite would."""
@@ -264,6 +265,12 @@ class ConnectionHook(Base):
             self._session, self._snapshot = -1, False
         if self._savepoints:
             self._savepoints.clear()
+
+
+@lru_cache(256)
+def _ending(kind: str, text: str, session: int) -> Point:
+    """Give the point before a transaction's end."""
+    return Point(kind, text, session=session)
 
 
 @cache

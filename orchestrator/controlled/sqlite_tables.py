@@ -40,13 +40,17 @@ class Table(NamedTuple):
     delicate: bool
     #: SQLite's or a virtual table's own, not the user's.
     hidden: bool
+    #: `select` reads the columns in the key's order, and nothing else.
+    plain: bool
 
     def own(self, read: Iterable[Row]) -> tuple[Row, ...]:
         """Give what `select` read without the row's id, in an order that the values alone decide."""
+        if self.plain:
+            return tuple(read)
         width = len(self.columns)
         if not self.ordered:
             return tuple(sorted((row[:width] for row in read), key=repr))
-        return tuple(read) if max(self.identity, default=0) < width else tuple(row[:width] for row in read)
+        return tuple(row[:width] for row in read)
 
     def identify(self, row: Row) -> Row:
         """Give what tells a row from all others."""
@@ -79,6 +83,7 @@ def _table(connection: sqlite3.Connection, name: str, kind: str, *, keyed: bool,
         ordered=bool(keys),
         delicate=triggers or kind != "table" or not identity,
         hidden=kind == "shadow" or name == "sqlite_sequence",
+        plain=bool(keys) and read == columns,
     )
 
 

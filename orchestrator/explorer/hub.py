@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from orchestrator.explorer.scheduler import Scheduler
     from orchestrator.explorer.workers import Life, Worker
 
+_START = Point("start")
 #: Points after which a worker that crashes has done something that its next delivery may meet.
 _CRASHABLE = frozenset({"statement", "commit", "acknowledge"})
 
@@ -64,7 +65,7 @@ class _Slot:
 
     def __init__(self, number: int) -> None:
         self.worker: Worker
-        self.point = Point("start")
+        self.point = _START
         self.state = State.READY
         self.wait: Wait | None = None
         self.record: Record | None = None
@@ -102,24 +103,24 @@ class Hub:
         self._catch = catch
         self._limit = limit
         self._slots: list[_Slot] = []
+        #: Where each worker stands.
+        self._points: list[Point] = []
         self._blocked: list[int] = []
+        #: Who neither waits nor has ended; None where that has changed.
+        self._running: tuple[int, ...] | None = None
         self._offered: list[tuple[int, ...]] = []
         self._events: list[Event] = []
         self._stuck: list[int] = []
         self._unforeseen: list[int] = []
-        self._running: int | None = None
+        #: The worker that runs now; None outside of a run.
+        self.current: int | None = None
         self._unwinding = False
         self._started = False
 
     @property
-    def current(self) -> int | None:
-        """The worker that runs now; None outside of a run."""
-        return self._running
-
-    @property
     def crashing(self) -> bool:
         """Whether the running worker is to unwind from a crash: nothing that it does is to reach the database."""
-        return self._running is not None and self._slots[self._running].crashing
+        return self.current is not None and self._slots[self.current].crashing
 
     def run(self, bodies: Sequence[Callable[[], object]]) -> Execution:
         """Run every body to its end, or to the limit of steps; each first runs to its first point, in order."""
@@ -127,6 +128,8 @@ class Hub:
             raise ExplorerError("a hub runs once; make a new one for the next schedule")
         self._started = True
         self._slots = [_Slot(number) for number in range(len(bodies))]
+        self._points = [_START] * len(bodies)
+        self._seen = Step(0, None, self._points, self._events, self._pending, self._unforeseen)
         cut = False
         try:
             for slot, body in zip(self._slots, bodies, strict=True):
@@ -148,39 +151,39 @@ class Hub:
 
     def stand(self, point: Point) -> None:
         """Stand at a point until chosen; raises Crash where the scheduler chose that."""
-        number = self._running
+        number = self.current
         if number is None or self._unwinding:
             return
         slot = self._slots[number]
         if slot.crashing:
             raise Crash
-        slot.point = point
+        slot.point = self._points[number] = point
         slot.worker.leave()
         if slot.crashing:
             raise Crash
 
     def block(self, wait: Wait | None = None) -> None:
         """Wait until the database has answered, or until something was freed; the caller then tries again."""
-        number = self._running
+        number = self.current
         if number is None:
             raise Deadlock("blocked outside of a run: nobody else is there who could free the lock")
         if self._unwinding:
             raise GreenletExit
         slot = self._slots[number]
-        slot.state, slot.wait = State.BLOCKED, wait
+        slot.state, slot.wait, self._running = State.BLOCKED, wait, None
         self._blocked.append(number)
         slot.worker.leave()
 
     def answered(self, rows: list[tuple[Any, ...]] | None = None, count: int = -1, error: str = "") -> None:
         """Note what the running worker's statement gave."""
-        if self._running is not None and (record := self._slots[self._running].record) is not None:
+        if self.current is not None and (record := self._slots[self.current].record) is not None:
             record.rows, record.count, record.error = rows, count, error
             record.answered = len(self.choices) - 1
 
     def delivered(self) -> None:
         """Say that the running worker's message was just delivered: until it sends something it need not crash."""
-        if self._running is not None:
-            slot = self._slots[self._running]
+        if self.current is not None:
+            slot = self._slots[self.current]
             slot.touched = slot.crashing = False
 
     # what the hub does between the workers' steps
@@ -199,30 +202,30 @@ class Hub:
 
         return life
 
-    def _ready(self) -> list[int]:
+    def _ready(self) -> tuple[int, ...]:
         """Who may be chosen; empty only when everybody has ended."""
         slots = self._slots
-        ready = [number for number, slot in enumerate(slots) if slot.state is State.READY]
+        ready = self._running
+        if ready is None:
+            ready = self._running = tuple(number for number, slot in enumerate(slots) if slot.state is State.READY)
         if self._blocked:
             if not ready:
                 self._give_up()
                 return self._ready()
             ready = self._held_back(ready)
         if self._crashes:
-            size = len(slots)
-            ready += [
-                number + size for number in ready if slots[number].touched and slots[number].point.kind in _CRASHABLE
-            ]
+            able = (each for each in ready if slots[each].touched and slots[each].point.kind in _CRASHABLE)
+            ready = (*ready, *(number + len(slots) for number in able))
         return ready
 
-    def _held_back(self, ready: list[int]) -> list[int]:
+    def _held_back(self, ready: tuple[int, ...]) -> tuple[int, ...]:
         """Leave out who would queue behind a waiter: the server does not promise who of two goes first.
 
         Where that is everybody, those go on who are in a waiter's way: they end, or they close a circle.
         """
         waiting = [(self._slots[number].point.footprint, self._in_the_way(number)) for number in self._blocked]
-        free = [number for number in ready if not any(self._queues(number, *each) for each in waiting)]
-        return free or [number for number in ready if any(number in by for _, by in waiting)] or ready
+        free = tuple(number for number in ready if not any(self._queues(number, *each) for each in waiting))
+        return free or tuple(number for number in ready if any(number in by for _, by in waiting)) or ready
 
     def _queues(self, number: int, waiting: Footprint, by: set[int]) -> bool:
         """Say whether a worker would; of those whom the database does not name, locks of whole tables prove nothing."""
@@ -248,17 +251,17 @@ class Hub:
         self._resume(number)
         self._settle()
 
-    def _step(self, ready: Sequence[int]) -> None:
+    def _step(self, ready: tuple[int, ...]) -> None:
         """Let one chosen worker run to its next point."""
-        step = len(self.choices)
-        last = self.choices[-1] if self.choices else None
-        points = [slot.point for slot in self._slots]
-        chosen = self._scheduler.choose(ready, Step(step, last, points, self._events, self._pending, self._unforeseen))
+        seen = self._seen
+        step = seen.number = len(self.choices)
+        chosen = self._scheduler.choose(ready, seen)
+        seen.last = chosen
         number = chosen % len(self._slots)
         slot = self._slots[number]
         point, event = slot.point, self._pending(chosen)
         self.choices.append(chosen)
-        self._offered.append(tuple(ready))
+        self._offered.append(ready)
         self._events.append(event)
         record = slot.record = Record(step, chosen, number, point)
         self.records.append(record)
@@ -302,15 +305,15 @@ class Hub:
         slot = self._slots[number]
         waited = slot.state is State.BLOCKED
         if waited:  # unless it blocks again, it is answered
-            slot.state, slot.wait = State.READY, None
+            slot.state, slot.wait, self._running = State.READY, None, None
             self._blocked.remove(number)
-        self._running = number
+        self.current = number
         try:
-            slot.worker.step()
+            over = slot.worker.step()
         finally:
-            self._running = None
-        if slot.worker.dead:
-            slot.state = State.ENDED
+            self.current = None
+        if over:
+            slot.state, self._running = State.ENDED, None
             if slot.error is not None:
                 raise slot.error
         if waited and slot.state is not State.BLOCKED:
@@ -389,8 +392,8 @@ class Hub:
         slot = self._slots[number]
         if not hasattr(slot, "worker"):
             return
-        self._running = number
+        self.current = number
         try:
             slot.worker.end()
         finally:
-            self._running = None
+            self.current = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orchestrator.explorer.dependence import Dependence
-from orchestrator.explorer.random_walk import seeded
+from orchestrator.explorer.random_walk import draws
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,16 +25,13 @@ class PartialOrderSampling:
     complete = False
 
     def __init__(self, seed: int, isolation: str) -> None:
-        self._seed = seed
+        self._draw = draws(seed)
         self._dependence = Dependence(isolation)
-        self._schedule = 0
         #: By choice: its priority, and its event's number.
         self._pending: dict[int, tuple[float, int]] = {}
 
     def begin(self) -> bool:
         """Forget the last schedule's priorities."""
-        self._draw = seeded(self._seed, self._schedule).random
-        self._schedule += 1
         self._pending = {}
         return True
 

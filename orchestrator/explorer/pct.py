@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestrator.explorer.random_walk import seeded
+from orchestrator.explorer.random_walk import draws
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,8 +30,7 @@ class Pct:
     def __init__(self, seed: int, depth: int = 3) -> None:
         if depth < 1:
             raise ValueError(f"a bug's depth is at least 1, not {depth}")
-        self._seed, self._depth = seed, depth
-        self._schedule = 0
+        self._draw, self._depth = draws(seed), depth
         self._steps = 1
         self._priorities: list[float] = []
         self._changes: dict[int, int] = {}
@@ -39,8 +38,6 @@ class Pct:
 
     def begin(self) -> bool:
         """Draw the steps of the changes; priorities are drawn when the workers are known."""
-        self._draw = seeded(self._seed, self._schedule).random
-        self._schedule += 1
         self._priorities = []
         wanted = min(self._depth - 1, self._steps)
         self._changes = {}

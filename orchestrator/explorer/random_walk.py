@@ -6,15 +6,15 @@ import random
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from orchestrator.explorer.model import Execution
     from orchestrator.explorer.scheduler import Step
 
 
-def seeded(seed: int, schedule: int) -> random.Random:
-    """Give the source of one schedule's draws, the same on every machine."""
-    return random.Random(f"{seed}/{schedule}")  # noqa: S311 - a schedule must be repeatable, not secret
+def draws(seed: int) -> Callable[[], float]:
+    """Give a source of numbers from 0 up to 1, the same on every machine: Python keeps their sequence stable."""
+    return random.Random(f"{seed}").random  # noqa: S311 - a schedule must be repeatable, not secret
 
 
 class RandomWalk:
@@ -35,13 +35,10 @@ class RandomWalks:
     complete = False
 
     def __init__(self, seed: int) -> None:
-        self._seed = seed
-        self._schedule = 0
+        self._draw = draws(seed)
 
     def begin(self) -> bool:
-        """Draw anew."""
-        self._draw = seeded(self._seed, self._schedule).random
-        self._schedule += 1
+        """Go on drawing."""
         return True
 
     def choose(self, ready: Sequence[int], step: Step) -> int:  # noqa: ARG002 - a walk looks at nothing else

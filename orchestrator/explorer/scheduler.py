@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from orchestrator.explorer.model import Point
 
@@ -22,21 +22,32 @@ class Divergence(ExplorerError):
     """A replayed schedule asked for what this run can't do: the two runs are not the same."""
 
 
-class Step(NamedTuple):
-    """The moment of a choice."""
+class Step:
+    """The moment of a choice: one object goes through a whole schedule, so policies keep what it says and not it."""
 
-    #: Choices made before this one.
-    number: int
-    #: The choice made last; None before the first step.
-    last: int | None
-    #: Where each worker stands, by its number.
-    points: Sequence[Point]
-    #: What was done so far.
-    events: Sequence[Event] = ()
-    #: The event that a choice would be, as far as it can be told before it happens; None for tests of plain walks.
-    pending: Callable[[int], Event] | None = None
-    #: Steps so far whose statement waited for no known reason.
-    unforeseen: Sequence[int] = ()
+    __slots__ = ("events", "last", "number", "pending", "points", "unforeseen")
+
+    def __init__(
+        self,
+        number: int,
+        last: int | None,
+        points: Sequence[Point],
+        events: Sequence[Event] = (),
+        pending: Callable[[int], Event] | None = None,
+        unforeseen: Sequence[int] = (),
+    ) -> None:
+        #: Choices made before this one.
+        self.number = number
+        #: The choice made last; None before the first step.
+        self.last = last
+        #: Where each worker stands, by its number.
+        self.points = points
+        #: What was done so far.
+        self.events = events
+        #: The event that a choice would be, as far as it can be told before it happens; None in tests of plain walks.
+        self.pending = pending
+        #: Steps so far whose statement waited for no known reason.
+        self.unforeseen = unforeseen
 
 
 class Scheduler(Protocol):

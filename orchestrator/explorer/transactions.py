@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.explorer.model import EVERY, NOTHING, Event, Footprint, Place, meet, union
@@ -38,24 +39,21 @@ class Transactions:
 
     def event(self, point: Point) -> Event:
         """Say what a step from `point` would be."""
-        event = self._event(point)
-        return event._replace(strict=True) if self._strict or point.strict else event
-
-    def _event(self, point: Point) -> Event:
-        kind = point.kind
-        if kind == "statement":
-            if point.alone:
-                return Event(self._worker, kind, point.footprint, closes=True)
-            before = self._open.get(point.session)
-            if before is None:
-                return Event(self._worker, kind, point.footprint, opens=True)
-            opens = point.session in self._early
-            if point.frees:  # of all that it holds, nobody knows what
-                return Event(self._worker, kind, union(before, point.footprint), opens, closes=True, before=before)
-            return Event(self._worker, kind, point.footprint, opens, before=before)
+        worker, kind, footprint = self._worker, point.kind, point.footprint
+        strict = self._strict or point.strict
         if kind in ENDS:
-            return Event(self._worker, kind, self._open.get(point.session, NOTHING), closes=True)
-        return Event(self._worker, kind, point.footprint)
+            return Event(worker, kind, self._open.get(point.session, NOTHING), closes=True, strict=strict)
+        if kind != "statement":
+            return Event(worker, kind, footprint, strict=strict)
+        if point.alone:
+            return Event(worker, kind, footprint, closes=True, strict=strict)
+        before = self._open.get(point.session)
+        if before is None:
+            return Event(worker, kind, footprint, opens=True, strict=strict)
+        opens = point.session in self._early
+        if point.frees:  # of all that it holds, nobody knows what
+            return Event(worker, kind, union(before, footprint), opens, closes=True, before=before, strict=strict)
+        return Event(worker, kind, footprint, opens, before=before, strict=strict)
 
     def crash(self) -> Event:
         """Say what it would be to lose every connection."""
@@ -70,7 +68,8 @@ class Transactions:
         """Count a step as done."""
         self._strict = self._strict or point.strict
         if point.kind == "statement":
-            self._kept |= _of_sessions(point.footprint.locks) | _of_sessions(point.footprint.shares)
+            if kept := _of_sessions(point.footprint):
+                self._kept |= kept
             if not point.alone:
                 self._hold(point)
         elif point.kind in ENDS:
@@ -133,9 +132,12 @@ def _rows(places: Places) -> Places:
     return frozenset([place for place in places if place.key != EVERY])
 
 
-def _of_sessions(places: Places) -> Places:
-    """Leave the locks that a transaction's end may not free."""
-    return frozenset([place for place in places if place.table in _SESSIONS])
+@lru_cache(4096)
+def _of_sessions(footprint: Footprint) -> Places:
+    """Give the locks that a transaction's end may not free."""
+    return frozenset(
+        [place for each in (footprint.locks, footprint.shares) for place in each if place.table in _SESSIONS]
+    )
 
 
 def stands_against(one: Footprint, other: Footprint) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Protocol
+from sys import getrefcount
+from typing import TYPE_CHECKING, Final, Protocol
+from weakref import getweakrefcount
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
@@ -17,17 +19,29 @@ if TYPE_CHECKING:
 
 #: Idents of the threads that are workers' now.
 THREADS: set[int] = set()
+_OVER: Final = object()
+#: Holders of a greenlet that nobody else remembers: its worker, a name in `_over`, and the count's own argument.
+_OURS: Final = 3
+#: Greenlets of a thread that may wait for a life.
+_IDLE: Final = 64
+
+
+class _Threads(threading.local):
+    """A thread's own."""
+
+    def __init__(self) -> None:
+        #: Greenlets that nobody lives in; a greenlet belongs to a thread.
+        self.idle: list[greenlet] = []
+
+
+_threads: Final = _Threads()
 
 
 class Worker(Protocol):
     """One logical worker: the hub steps it, it leaves at its points."""
 
-    @property
-    def dead(self) -> bool:
-        """Whether its life is over."""
-
-    def step(self) -> None:
-        """Let it run until it leaves or ends; called by the hub."""
+    def step(self) -> bool:
+        """Let it run until it leaves or ends, and say whether its life is over; called by the hub."""
 
     def leave(self) -> None:
         """Hand control back to the hub; returns when stepped again, raises GreenletExit when it is to end."""
@@ -37,23 +51,26 @@ class Worker(Protocol):
 
 
 class GreenWorker:
-    """A greenlet: a switch costs microseconds."""
+    """A greenlet: a switch costs microseconds, a new one twenty times as much, so they are used again.
 
-    __slots__ = ("_green", "_hub")
+    What tells greenlets apart must see a new one in each schedule, so one that anybody remembers is not used again.
+    """
+
+    __slots__ = ("_begun", "_green", "_hub", "_life")
 
     def __init__(self, life: Life) -> None:
-        self._hub = getcurrent()
-        self._green = greenlet(life, parent=self._hub)
+        self._hub, self._life = getcurrent(), life
+        idle = _threads.idle
+        self._green = idle.pop() if idle else greenlet(_live)
+        self._green.parent = self._hub
+        self._begun = False
 
-    @property
-    def dead(self) -> bool:
-        """Whether its life is over."""
-        dead: bool = self._green.dead
-        return dead
-
-    def step(self) -> None:
+    def step(self) -> bool:
         """Switch to it."""
-        self._green.switch()
+        if self._begun:
+            return self._over(self._green.switch())
+        self._begun = True
+        return self._over(self._green.switch(self._life))
 
     def leave(self) -> None:
         """Switch to the hub."""
@@ -65,8 +82,27 @@ class GreenWorker:
 
     def end(self) -> None:
         """Throw into it until it is over."""
-        while not self._green.dead:
-            self._green.throw(GreenletExit)
+        while self._begun and not self._green.dead and not self._over(self._green.throw(GreenletExit)):
+            pass
+
+    def _over(self, said: object) -> bool:
+        """Say whether its life is over; then the greenlet, unless somebody else holds it, waits for another one."""
+        if said is not _OVER:
+            return False
+        green = self._green
+        self._begun = False
+        if getrefcount(green) == _OURS and not getweakrefcount(green) and len(idle := _threads.idle) < _IDLE:
+            green.gr_context = None
+            idle.append(green)
+        return True
+
+
+def _live(life: Life) -> None:
+    """Live one life after another."""
+    while True:
+        life()
+        del life
+        life = getcurrent().parent.switch(_OVER)
 
 
 class ThreadWorker:
@@ -77,7 +113,7 @@ class ThreadWorker:
         self._ending = False
         self._thread = threading.Thread(target=self._run, args=(life,), daemon=True)
         self._thread.start()
-        self.dead = False
+        self._dead = False
 
     def _run(self, life: Life) -> None:
         THREADS.add(threading.get_ident())
@@ -87,15 +123,16 @@ class ThreadWorker:
                 life()
         finally:
             THREADS.discard(threading.get_ident())
-            self.dead = True
+            self._dead = True
             self._hubs.release()
 
-    def step(self) -> None:
+    def step(self) -> bool:
         """Pass the baton, and wait for it."""
         self._mine.release()
         self._hubs.acquire()
-        if self.dead:
+        if self._dead:
             self._thread.join()
+        return self._dead
 
     def leave(self) -> None:
         """Give the baton back."""
@@ -107,5 +144,5 @@ class ThreadWorker:
     def end(self) -> None:
         """Make `leave` raise until it is over."""
         self._ending = True
-        while not self.dead:
+        while not self._dead:
             self.step()
