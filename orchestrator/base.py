@@ -50,6 +50,16 @@ def base(services: Services, state: Path) -> Base:
     )
 
 
+def refuse_urls(found: Base, run: str, database: str | None, broker: str | None) -> None:
+    """Refuse URLs that were given on purpose for services which the run has already; raises UsageError."""
+    given = (("database", found.database, database), ("broker", found.broker, broker))
+    for name, origin, url in given:
+        if url is None or origin is Origin.GIVEN or url == origin == Origin.EMBEDDED:
+            continue
+        whose = "of its own, with its data" if origin is Origin.EMBEDDED else "among the kept services"
+        raise UsageError(f"Run {run} has a {name} {whose}, and goes on with that: leave --{name}-url away.")
+
+
 def reopened(
     found: Base, config: Config, log_dir: Path, watched: list[Server] | None = None
 ) -> AbstractContextManager[Services]:

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import re
 import shutil
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from orchestrator import schema, state
+from orchestrator import resumable, schema, state
 from orchestrator.broker import Broker, leftovers
 from orchestrator.errors import ServiceError, UsageError
-from orchestrator.holding import lives
+from orchestrator.resumable import waits
 from orchestrator.services import Origin, check, mask
 from orchestrator.services import waiting as embedded
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import psycopg
 
-#: A run's folder has the name of its run, and its profile inside.
-_RUN: Final = re.compile(r"[0-9]{12}[0-9a-f]{6}")
+    from orchestrator.resumable import Waiting
 
 #: How long others' locks may keep a schema from being dropped, milliseconds.
 _DROP_WAIT_MS: Final = 10_000
@@ -38,6 +37,8 @@ class Leavings(msgspec.Struct, frozen=True, kw_only=True):
     waiting: tuple[Path, ...] = ()
     #: Data of the embedded services of those.
     data: tuple[Path, ...] = ()
+    #: Runs that wait on services which are not cleaned now; they are left, and told of.
+    elsewhere: tuple[Waiting, ...] = ()
 
 
 def find(database_url: str, broker_url: str, runs_dir: Path, *, folders: bool) -> Leavings:
@@ -47,16 +48,16 @@ def find(database_url: str, broker_url: str, runs_dir: Path, *, folders: bool) -
     with _connected(database_url) as connection:
         schemas = schema.abandoned(connection)
         queues = [run for run in leftovers(broker_url) if _free(database_url, run)]
-        ended = _folders(runs_dir)
-        found = [path for path in ended if _free(database_url, path.name)] if folders else []
+        free = [path for path in resumable.ended(runs_dir) if _free(database_url, path.name)]
         urls = (mask(database_url), mask(broker_url))
-        waiting = [path for path in ended if _loses(path, urls) and _free(database_url, path.name)]
+        waiting, elsewhere = _parted(free, urls)
     return Leavings(
         schemas=tuple(schemas),
         queues=tuple(queues),
-        folders=tuple(found),
+        folders=_without(free, elsewhere) if folders else (),
         waiting=tuple(waiting),
         data=_data(waiting),
+        elsewhere=elsewhere,
     )
 
 
@@ -92,10 +93,25 @@ def _drop(connection: psycopg.Connection[Any], name: str) -> None:
 
 def find_here(runs_dir: Path, *, folders: bool) -> Leavings:
     """Look for what this machine holds alone, where there are no services that a living run could be asked after."""
-    found = _folders(runs_dir)
-    waiting = [path for path in found if _loses(path, ())]
+    found = resumable.ended(runs_dir)
+    waiting, elsewhere = _parted(found, ())
     reported = [path for path in found if (path / "run.json").is_file() or path in waiting] if folders else []
-    return Leavings(folders=tuple(reported), waiting=tuple(waiting), data=_data(waiting))
+    return Leavings(
+        folders=_without(reported, elsewhere), waiting=tuple(waiting), data=_data(waiting), elsewhere=elsewhere
+    )
+
+
+def find_named(runs: Iterable[str], runs_dir: Path, *, folders: bool) -> Leavings:
+    """Look for what these runs wait with on this machine, wherever their services are; raises UsageError."""
+    waiting = []
+    for run in dict.fromkeys(runs):
+        folder = next((path for path in resumable.ended(runs_dir) if path.name == run), None)
+        if folder is None or waits(folder) is None:
+            raise UsageError(
+                f"No run {run} waits in {runs_dir}: `rowrace resume` without a run lists those that do (--runs-dir)."
+            )
+        waiting.append(folder)
+    return Leavings(waiting=tuple(waiting), data=_data(waiting), folders=tuple(waiting) if folders else ())
 
 
 def remove_here(leavings: Leavings) -> None:
@@ -108,38 +124,38 @@ def remove_here(leavings: Leavings) -> None:
         shutil.rmtree(folder)
 
 
-def _loses(folder: Path, urls: tuple[str, ...]) -> bool:
+def _parted(folders: list[Path], urls: tuple[str, ...]) -> tuple[list[Path], tuple[Waiting, ...]]:
+    """Part the runs that wait: those that lose what they would be resumed with, and those on services elsewhere."""
+    found = [each for each in map(waits, folders) if each is not None]
+    lose = [each.folder for each in found if _loses(each, urls)]
+    return lose, tuple(each for each in found if each.folder not in lose)
+
+
+def _without(folders: list[Path], elsewhere: tuple[Waiting, ...]) -> tuple[Path, ...]:
+    """Give the folders but for those of runs that are left waiting."""
+    left = {each.folder for each in elsewhere}
+    return tuple(path for path in folders if path not in left)
+
+
+def _loses(found: Waiting, urls: tuple[str, ...]) -> bool:
     """Say whether a run waits whose services are embedded ones, or are gone, or are those that are cleaned."""
-    try:
-        found = state.read(folder)
-    except UsageError:
-        return True  # nobody can resume it
-    if found is None:
-        return False
-    if found.base is None or found.base.folder is not None or found.base.database_url in urls:
+    base = found.base  # none: it had no services yet, or nobody can read of them
+    if base is None or base.folder is not None or base.database_url in urls:
         return True
-    return not urls and found.base.database is Origin.KEPT
+    return not urls and base.database is Origin.KEPT
 
 
 def _data(waiting: list[Path]) -> tuple[Path, ...]:
-    """Name the folders of embedded data, each one of ours and that very run's."""
-    found = []
+    """Name the folders of embedded data, each one of ours and that very run's; an unreadable state has them sought."""
+    found: list[Path] = []
     for path in waiting:
-        with suppress(UsageError):
-            noted = state.read(path)
-            if noted and noted.base and noted.base.folder:
-                folder = Path(noted.base.folder)
-                if embedded.waits_for(folder, path / state.STATE_FILE):
-                    found.append(folder)
+        noted, file = waits(path), path / state.STATE_FILE
+        if noted is None or noted.state is None:
+            found += embedded.data_of(file)
+        elif noted.base is not None and noted.base.folder is not None:
+            folder = Path(noted.base.folder)
+            found += [folder] if embedded.waits_for(folder, file) else []
     return tuple(found)
-
-
-def _folders(runs_dir: Path) -> list[Path]:
-    if not runs_dir.is_dir():
-        return []
-    runs = (path for path in runs_dir.iterdir() if _RUN.fullmatch(path.name) and (path / "profile.toml").is_file())
-    # A run may stand on other services than those that are asked after it, or on none.
-    return sorted(path for path in runs if not lives(path))
 
 
 def _free(url: str, run: str) -> bool:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import msgspec
 import psycopg
 
-from orchestrator import ladder, schema, striking
+from orchestrator import ladder, misplaced, schema, striking
 from orchestrator.base import base, reopened
 from orchestrator.broker import Broker
 from orchestrator.errors import ServiceError, UsageError
@@ -55,8 +55,7 @@ def race(stage: Stage, book: Book, standing: Standing, watch: Watch, interrupt: 
         book.notes += ladder.limits(Mode.DISTRIBUTED, local=_local(stage, services))
         if not stage.profile.synchronous_commit:
             book.notes.append("Commits were not durable (synchronous_commit = off), as the profile asks.")
-        if stage.profile.mistakes:
-            book.notes.append(f"Mistakes were made on purpose: {', '.join(stage.profile.mistakes)}.")
+        book.notes += misplaced.notes(stage.profile, stage.groups)
         for group in stage.groups:
             if group.number in standing.now.done:
                 continue

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from orchestrator import distributed, resume_tidy, toml
+from orchestrator.base import refuse_urls
 from orchestrator.errors import UsageError
 from orchestrator.groups import groups
 from orchestrator.history import files
@@ -35,9 +36,18 @@ def folder_of(run: str, runs_dir: Path) -> Path:
 
 
 def resume(
-    folder: Path, config: Config, watch: Watch, interrupt: Interrupt, *, republish: bool | None = None
+    folder: Path,
+    config: Config,
+    watch: Watch,
+    interrupt: Interrupt,
+    *,
+    republish: bool | None = None,
+    urls: tuple[str | None, str | None] = (None, None),
 ) -> Report:
-    """Bring a killed run to its end and report; `republish` overrides the profile's own."""
+    """Bring a killed run to its end and report; `republish` overrides the profile's own.
+
+    `urls` are database's and broker's where they were given for this very run, and not by the environment.
+    """
     with ExitStack() as stack:
         try:
             stack.enter_context(held(folder))
@@ -49,6 +59,8 @@ def resume(
                 f"Run {folder.name} waits for nothing: it has ended, or was cleaned. `rowrace verify {folder}` judges"
                 " what it has written."
             )
+        if state.base is not None:
+            refuse_urls(state.base, folder.name, *urls)
         return _resumed(_stage(folder, state, config, republish), state, watch, interrupt)
 
 
@@ -56,7 +68,7 @@ def _stage(folder: Path, state: State, config: Config, republish: bool | None) -
     profile = toml.build(folder / "profile.toml", {})
     if republish is not None:
         profile = toml.checked(msgspec.structs.replace(profile, republish=republish))
-    check_faults(profile, config, state.mode)
+    check_faults(profile, config, state.mode, state.base)
     return Stage(run=state.run, profile=profile, config=config, groups=groups(profile), folder=folder, keep=state.keep)
 
 

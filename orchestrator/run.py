@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import secrets
 import shutil
 import time
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from orchestrator import ladder, striking, toml
+from orchestrator import ladder, misplaced, striking, toml
 from orchestrator.driver import need_driver
 from orchestrator.errors import OrchestratorError, ServiceError, UsageError
 from orchestrator.groups import groups
@@ -19,14 +18,15 @@ from orchestrator.holding import held
 from orchestrator.profile import Mode, Settings, Workers
 from orchestrator.reports import table
 from orchestrator.reports.result import Report, as_json
+from orchestrator.services import origins
 from orchestrator.stage import Book, Stage
 from orchestrator.state import Standing, State, resolve
-from worker.mistakes import Mistake
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from orchestrator.base import Base
     from orchestrator.config import Config
     from orchestrator.interrupt import Interrupt
     from orchestrator.profile import Profile
@@ -53,8 +53,11 @@ def run(profile: Profile, config: Config, watch: Watch, interrupt: Interrupt, *,
         return _carry_out(mode, stage, watch, interrupt)
 
 
-def check_faults(profile: Profile, config: Config, mode: Mode) -> None:
-    """Refuse, before anything is started, a fault plan or a mistake that can't be carried out here."""
+def check_faults(profile: Profile, config: Config, mode: Mode, stands_on: Base | None = None) -> None:
+    """Refuse, before anything is started, a fault plan or a mistake that can't be carried out here.
+
+    A run that is resumed stands on services already, wherever new ones would come from.
+    """
     if mode is Mode.EAGER:
         if profile.faults or profile.mistakes or profile.republish:
             raise UsageError(
@@ -64,11 +67,13 @@ def check_faults(profile: Profile, config: Config, mode: Mode) -> None:
     if profile.workers is Workers.EXTERNAL and profile.worker != Settings() and config.wires is None:
         raise UsageError("[worker] reaches spawned workers only: set external ones by their own environment.")
     striking.check(profile, config.wires)
-    for mistake in profile.mistakes:
-        if mistake not in set(Mistake):
-            close = difflib.get_close_matches(mistake, set(Mistake), n=1)
-            hint = f"did you mean {close[0]}?" if close else f"the mistakes are {', '.join(Mistake)}."
-            raise UsageError(f"Unknown mistake {mistake} (mistakes): {hint}")
+    database, broker = (
+        origins(config.database_url, config.broker_url, config.state_dir)
+        if stands_on is None
+        else (stands_on.database, stands_on.broker)
+    )
+    striking.check_servers(profile, database, broker, config.wires)
+    misplaced.check(profile, groups(profile))
 
 
 def _carry_out(mode: Mode, stage: Stage, watch: Watch, interrupt: Interrupt) -> Report:

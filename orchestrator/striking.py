@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from orchestrator.errors import UsageError
-from orchestrator.faults import clock, pop, worker
+from orchestrator.faults import clock, outages, pop, worker
 from orchestrator.faults.failpoints import failpoints, unstruck
 from orchestrator.faults.model import Reach
 from orchestrator.faults.network import Links, links_needed
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from orchestrator.faults.model import Nodes, Planned
     from orchestrator.faults.striker import Strike
     from orchestrator.profile import Profile
-    from orchestrator.services import Services
+    from orchestrator.services import Origin, Services
     from orchestrator.services.process import Birth
     from worker.contract import Failpoint
 
@@ -190,6 +190,11 @@ def check(profile: Profile, wires: Path | None = None) -> None:
             raise UsageError(f"Fault «{each.text}»: there is no {min(missing)}; the nodes are {', '.join(nodes)}.")
         if each.name in worker.OF_CHILDREN and profile.pool is not Pool.PREFORK:
             raise UsageError(f"Fault «{each.text}»: the pool has no processes of its own; use --pool prefork.")
+
+
+def check_servers(profile: Profile, database: Origin, broker: Origin, wires: Path | None = None) -> None:
+    """Refuse a plan that would take away servers which are not the run's own; raises UsageError."""
+    outages.check(planned(profile, wires), known(wires), {"database": database, "broker": broker})
 
 
 @contextmanager

@@ -90,13 +90,13 @@ def service_options(command: Callable[..., Any]) -> Callable[..., Any]:
     def naming(*, database_url: str | None, broker_url: str | None, **others: Any) -> Any:  # noqa: ANN401 - any command
         try:
             return command(database_url=database_url, broker_url=broker_url, **others)
-        except ServiceError as error:
+        except (ServiceError, UsageError) as error:
             said = str(error)
             if database_url is not None:
                 said = said.replace(DATABASE_URL, "--database-url")
             if broker_url is not None:
                 said = said.replace(BROKER_URL, "--broker-url")
-            raise ServiceError(said) from error
+            raise type(error)(said) from error
 
     named = click.option(
         "--broker-url", metavar="URL", help="Redis or Valkey; default: ROWRACE_BROKER_URL, else kept or embedded."

@@ -140,7 +140,7 @@ def _data(planned: Planned) -> object:
 FAULTS: Final[Mapping[str, Kind]] = {
     "kill-clients": Kind(
         build=_kill,
-        options=frozenset({"share"}),
+        options={"share": "1"},
         check=share,
         help="Cut the workers' connections to the broker, all or a share of them.",
     ),
@@ -148,20 +148,23 @@ FAULTS: Final[Mapping[str, Kind]] = {
         build=_stop,
         # Given back at once: its healing is the start, which ends when the broker has read its data.
         default_duration=0.0,
-        options=frozenset({"data"}),
+        options={"data": "keep"},
+        own="broker",
         check=_data,
         help="Stop the embedded broker and start it again, with its data (data=keep) or without (data=lose).",
     ),
     "stop-broker": Kind(
         build=_stop,
         default_duration=2.0,
-        options=frozenset({"data"}),
+        options={"data": "keep"},
+        own="broker",
         check=_data,
         help="Stop the embedded broker for some seconds, with its data (data=keep) or without (data=lose).",
     ),
     "pause-broker": Kind(
         build=_pause,
         default_duration=2.0,
+        own="broker",
         help="SIGSTOP the embedded broker for some seconds: it neither answers nor refuses.",
     ),
 }

@@ -57,7 +57,7 @@ def _variables(planned: Planned) -> dict[str, str]:
 FAULTS: Final[Mapping[str, Kind]] = {
     _NAME: Kind(
         build=None,
-        options=frozenset({"skew", "drift"}),
+        options={"skew": "0s", "drift": "0ppm"},
         targets="node...",
         help="a node's clock is off by skew, and runs away by drift",
         check=_variables,

@@ -232,8 +232,8 @@ def _exhaust(planned: Planned, reach: Reach) -> Fault:
     if most is None:
         try:
             outages.database(planned, reach)
-        except ServiceError:
-            raise ServiceError(
+        except UsageError:
+            raise UsageError(
                 f"Fault «{planned.text}» would keep others out of a database that is not the run's own: say how many "
                 "connections it may open (connections=50), or leave it out."
             ) from None
@@ -286,7 +286,7 @@ def _mode(planned: Planned) -> object:
 FAULTS: Final[Mapping[str, Kind]] = {
     "terminate-backends": Kind(
         build=_terminate,
-        options=frozenset({"share"}),
+        options={"share": "1"},
         check=share,
         help="Terminate the workers' database sessions, all or a share of them.",
     ),
@@ -294,20 +294,23 @@ FAULTS: Final[Mapping[str, Kind]] = {
         build=_stop,
         # Given back at once: its healing is the start, which ends when the database has recovered.
         default_duration=0.0,
-        options=frozenset({"mode"}),
+        options={"mode": "fast"},
+        own="database",
         check=_mode,
         help="Stop the embedded database (mode=fast, or immediate as in a crash) and start it again.",
     ),
     "stop-database": Kind(
         build=_stop,
         default_duration=2.0,
-        options=frozenset({"mode"}),
+        options={"mode": "fast"},
+        own="database",
         check=_mode,
         help="Stop the embedded database for some seconds.",
     ),
     "pause-database": Kind(
         build=_pause,
         default_duration=2.0,
+        own="database",
         help="SIGSTOP every process of the embedded database for some seconds: it neither answers nor refuses.",
     ),
     "lock-table": Kind(
@@ -316,14 +319,16 @@ FAULTS: Final[Mapping[str, Kind]] = {
     "exhaust-connections": Kind(
         build=_exhaust,
         default_duration=3.0,
-        options=frozenset({"connections"}),
+        options={"connections": f"(as many as there are, {_CONNECTIONS} at most)"},
+        own="database",
+        unless="connections",
         check=_most,
         help="Open connections until the database refuses one (at most connections=N), and hold them.",
     ),
     "long-transaction": Kind(
         build=_long_transaction,
         default_duration=5.0,
-        options=frozenset({"key", "idle-timeout"}),
+        options={"key": "(no row, the snapshot only)", "idle-timeout": "(never)"},
         check=lambda planned: (number(planned, "key"), _idle(planned)),
         help="Leave a REPEATABLE READ transaction open, with the row lock of key=K or only its snapshot.",
     ),

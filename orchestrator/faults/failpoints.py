@@ -105,14 +105,20 @@ _MADE_BY: Final = {"failpoint": _failpoint, "poison": _poison}
 FAULTS: Final[Mapping[str, Kind]] = {
     "failpoint": Kind(
         build=None,
-        options=frozenset({"action", "operation", "probability", "always", "delay"}),
+        options={
+            "action": "(must be given)",
+            "operation": "(none, then probability must be given)",
+            "probability": "0",
+            "always": "no",
+            "delay": "(must be given with action=delay)",
+        },
         targets="point",
         help=f"strikes a task at a point ({', '.join(Where)}), by action={'|'.join(Action)}",
         check=_failpoint,
     ),
     "poison": Kind(
         build=None,
-        options=frozenset({"operation"}),
+        options={"operation": "(must be given)"},
         help="an operation kills the process that runs it, each time it is delivered",
         check=_poison,
     ),

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from collections.abc import Callable, Mapping  # noqa: TC003 -- a struct's field needs it
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol
 
 import msgspec
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Mapping
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,6 +140,9 @@ class Reach(msgspec.Struct, frozen=True, kw_only=True):
         return f"Reach({self.schema!r}, {self.queue!r})"  # the URLs hold passwords
 
 
+#: What an option's default begins with where it is no value that a plan could write, but words about what holds then.
+WORDS: Final = "("
+
 #: Makes a fault, or raises UsageError or ServiceError where it can't be done here, in one sentence.
 Builder = Callable[[Planned, Reach], Fault]
 
@@ -152,12 +154,16 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     build: Builder | None
     #: Seconds until it is healed, unless the plan says; None: there is nothing to heal.
     default_duration: float | None = None
-    #: Keys of its own, beside at, every, for and count.
-    options: frozenset[str] = frozenset()
+    #: Keys of its own, beside at, every, for and count, each with what holds where it is left out.
+    options: Mapping[str, str] = {}
     #: How its targets are written: "" takes none, in brackets they may be left out, otherwise they must be given.
     targets: str = ""
     #: One line.
     help: str
     privileged: bool = False
+    #: The server that must be the run's own, for it is taken away or filled up; "": none.
+    own: Literal["", "database", "broker"] = ""
+    #: The option with which it does without that; "": none.
+    unless: str = ""
     #: Raises UsageError where an entry makes no sense, before anything is started.
     check: Callable[[Planned], object] | None = None

@@ -101,15 +101,15 @@ def _check_nodes(planned: Planned, links: Iterable[str], nodes: Sequence[str]) -
             raise UsageError(f"Fault «{planned.text}»: there is no {party}, {there}.")
 
 
-def _check(planned: Planned) -> None:
-    """Check what can be checked before anything is started."""
+def _check(planned: Planned) -> dict[str, Any]:
+    """Check what can be checked before anything is started, and give the options as they are read."""
     for link in planned.targets:
         if _LINK.fullmatch(link) is None:
             raise UsageError(
                 f"Fault «{planned.text}»: {link} is no link; write node1-db, node1-broker, orchestrator-db, "
                 "orchestrator-broker, or *-db and *-broker for all nodes."
             )
-    _READ[planned.name](planned)
+    return _READ[planned.name](planned)
 
 
 def _latency(planned: Planned) -> dict[str, Any]:
@@ -244,11 +244,11 @@ _STRIKES: Final[Mapping[str, Callable[[_Aim], Struck | None]]] = {
 }
 
 
-def _kind(help_: str, duration: float | None, *options: str) -> Kind:
+def _kind(help_: str, duration: float | None, **options: str) -> Kind:
     return Kind(
         build=_build,
         default_duration=duration,
-        options=frozenset(options),
+        options=options,
         targets=_TARGETS,
         help=help_,
         check=_check,
@@ -256,10 +256,18 @@ def _kind(help_: str, duration: float | None, *options: str) -> Kind:
 
 
 FAULTS: Final[Mapping[str, Kind]] = {
-    "latency": _kind("what passes takes longer", 5.0, "delay", "jitter", "way"),
-    "bandwidth": _kind("only so many bytes a second pass, of all connections together", 5.0, "rate", "way"),
-    "partition": _kind("nothing passes, without a word to anybody, until it is healed", 3.0, "way"),
-    "half-open": _kind("one side of each connection is reset, and the other is not told", 5.0, "side"),
-    "reset": _kind("every connection is reset, or one after so many bytes", None, "after", "way", "match"),
-    "reset-answer": _kind("a request is passed on, and its connection reset instead of an answer", None, "match"),
+    "latency": _kind("what passes takes longer", 5.0, delay="50ms", jitter="0s", way="both"),
+    "bandwidth": _kind("only so many bytes a second pass, of all connections together", 5.0, rate="64k", way="both"),
+    "partition": _kind("nothing passes, without a word to anybody, until it is healed", 3.0, way="both"),
+    "half-open": _kind("one side of each connection is reset, and the other is not told", 5.0, side="server"),
+    "reset": _kind(
+        "every connection is reset, or one after so many bytes",
+        None,
+        after="(all are reset at once)",
+        way="to",
+        match="(whatever passes)",
+    ),
+    "reset-answer": _kind(
+        "a request is passed on, and its connection reset instead of an answer", None, match="(any request)"
+    ),
 }

@@ -119,7 +119,7 @@ FAULTS: Final[Mapping[str, Kind]] = {
     "partition": Kind(
         build=_partition,
         default_duration=3.0,
-        options=frozenset({"how", "way", "when"}),
+        options={"how": "silent", "way": "both", "when": "any"},
         targets="HOST-HOST",
         help="cut hosts off from each other: how=silent|link|route, way=both|to|from, when=any|pop",
         privileged=True,

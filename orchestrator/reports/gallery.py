@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
+from rich.padding import Padding
 from rich.text import Text
 
+from orchestrator.reports import entries
 from orchestrator.reports.result import Exit
 from orchestrator.verifier.verdict import Value
 
@@ -55,10 +55,12 @@ def render(shown: Sequence[Shown], asked: int, stream: TextIO) -> None:
     if not console.is_terminal:
         console.width = 200
     if shown:
-        console.print(_table(shown))
+        entries.render(console, _HEADERS, [_row(each) for each in shown])
+    whole = not console.is_terminal  # in a file a sentence is a line
     for each in shown:
-        console.print(Text(f"{each.failure.name}: {each.failure.story}", style="bold"), soft_wrap=True)
-        console.print(Text(f"  {each.witness or 'no witness of the expected anomaly was found'}"), soft_wrap=True)
+        console.print(Text(f"{each.failure.name}: {each.failure.story}", style="bold"), soft_wrap=whole)
+        said = Text(each.witness or "no witness of the expected anomaly was found")
+        console.print(Text("  ") + said if whole else Padding(said, (0, 0, 0, 2)), soft_wrap=whole)
         if not each.as_expected:
             console.print(
                 Text(f"  NOT AS EXPECTED: {each.remark or 'see the runs below'}", style="red"), soft_wrap=True
@@ -70,18 +72,13 @@ def render(shown: Sequence[Shown], asked: int, stream: TextIO) -> None:
     console.print(f"Provoked, caught and prevented: {good} of {len(shown)}.", soft_wrap=True)
 
 
-def _table(shown: Sequence[Shown]) -> Table:
-    built = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for header in _HEADERS:
-        built.add_column(header, overflow="fold")
-    for each in shown:
-        found = ", ".join(f"{count:,} {name}" for name, count in each.anomalies.items())
-        built.add_row(
-            each.failure.name,
-            each.failure.provoked,
-            Text(each.verdict.value, style=_STYLES[each.verdict]),
-            found or "-",
-            each.failure.prevention,
-            Text(each.prevented_verdict.value, style=_STYLES[each.prevented_verdict]),
-        )
-    return built
+def _row(each: Shown) -> tuple[Text | str, ...]:
+    found = ", ".join(f"{count:,} {name}" for name, count in each.anomalies.items())
+    return (
+        each.failure.name,
+        each.failure.provoked,
+        Text(each.verdict.value, style=_STYLES[each.verdict]),
+        found or "-",
+        each.failure.prevention,
+        Text(each.prevented_verdict.value, style=_STYLES[each.prevented_verdict]),
+    )

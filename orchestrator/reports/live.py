@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -44,8 +45,9 @@ class LiveView:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._console.is_terminal:
-            self._live.stop()
+        if self._live.is_started:  # stdout leads through it, also where the terminal is none any more
+            with suppress(OSError):  # that was closed, and the run goes on to its end
+                self._live.stop()
 
     def begin(self, group: Group, operations: int) -> None:
         """Hear that a group begins."""
@@ -56,9 +58,13 @@ class LiveView:
         if not self._console.is_terminal or seconds - self._shown < 0.1:  # noqa: PLR2004 - ten times a second
             return
         self._shown = seconds
-        self._live.update(Text(line(self._name, self._operations, published, counts, seconds)), refresh=True)
+        self._show(line(self._name, self._operations, published, counts, seconds))
 
     def end(self) -> None:
         """Show that the group is being verified."""
         if self._console.is_terminal:
-            self._live.update(Text(f"{self._name}: gathering and verifying"), refresh=True)
+            self._show(f"{self._name}: gathering and verifying")
+
+    def _show(self, text: str) -> None:
+        with suppress(OSError):  # as above
+            self._live.update(Text(text), refresh=True)

@@ -45,7 +45,7 @@ class LiveSearch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._console.is_terminal:
+        if self._live.is_started:  # stdout leads through it, also where the terminal is none any more
             self._live.stop()
 
     def tell(self, policy: str, schedules: int, outcomes: int, seconds: float) -> None:

@@ -1,7 +1,7 @@
 """Postgres and broker: given, embedded or kept up."""
 
 from orchestrator.services.embedded import Embedding, postgres_bin
-from orchestrator.services.opening import Origin, Services, open_services
+from orchestrator.services.opening import Origin, Services, open_services, origins
 from orchestrator.services.postgres import PostgresSettings
 from orchestrator.services.urls import mask
 
@@ -12,5 +12,6 @@ __all__ = [
     "Services",
     "mask",
     "open_services",
+    "origins",
     "postgres_bin",
 ]

@@ -60,9 +60,14 @@ def remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def every() -> list[Path]:
+    """List the folders of embedded servers on this machine, whoever's they are."""
+    return sorted(Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"))
+
+
 def clear_stale() -> None:
     """Remove folders whose owner is dead and that no run waits for, and end the servers that outlived it."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+    for folder in every():
         marker = _read(folder)
         if marker is None or marker.place != _place() or marker.owner.lives() or (folder / WAITS).exists():
             continue

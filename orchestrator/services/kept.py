@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from orchestrator.interrupt import ending
 from orchestrator.services import folder as folders
 from orchestrator.services.embedded import Embedding, Want, start
 from orchestrator.services.process import Server, deferred_signals, stop  # noqa: TC001 -- decoding needs Server
@@ -116,15 +117,17 @@ def _read(state_dir: Path) -> Kept | None:
 
 @contextlib.contextmanager
 def _ended_in_order() -> Iterator[None]:
-    """SIGTERM ends the block as Ctrl-C does; by default it would leave servers behind that nobody knows of."""
+    """SIGTERM and SIGHUP end the block as Ctrl-C does; by default they leave servers behind that nobody knows of."""
     if threading.current_thread() is not threading.main_thread():
         yield  # handlers are the main thread's
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    others = (number for number in ending() if number is not signal.SIGINT)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in others}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 @contextlib.contextmanager

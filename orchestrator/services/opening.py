@@ -56,6 +56,13 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
         return f"Services({mask(self.database_url)}, {mask(self.broker_url)}, {self.rung!r})"
 
 
+def origins(database_url: str | None, broker_url: str | None, state_dir: Path | None) -> tuple[Origin, Origin]:
+    """Say where database and broker would come from now; nothing is opened."""
+    kept_up = state_dir is not None and None in (database_url, broker_url) and kept.status(state_dir) is not None
+    other = Origin.KEPT if kept_up else Origin.EMBEDDED
+    return other if database_url is None else Origin.GIVEN, other if broker_url is None else Origin.GIVEN
+
+
 @contextlib.contextmanager
 def open_services(
     database_url: str | None = None,

@@ -16,6 +16,7 @@ import msgspec
 import psutil
 
 from orchestrator.errors import ServiceError
+from orchestrator.interrupt import ending
 from orchestrator.services import launch
 from orchestrator.services.pausing import resume
 
@@ -136,7 +137,7 @@ def all_ended(servers: Sequence[Server], patience: float) -> bool:
 
 @contextlib.contextmanager
 def deferred_signals() -> Iterator[None]:
-    """Ctrl-C and SIGTERM wait until the block is over, so that starting and stopping are never half done."""
+    """Ctrl-C, SIGTERM and SIGHUP wait until the block is over, so that starting and stopping are never half done."""
     if threading.current_thread() is not threading.main_thread():
         yield  # Python runs handlers in the main thread only
         return
@@ -145,7 +146,7 @@ def deferred_signals() -> Iterator[None]:
     def remember(number: int, _frame: FrameType | None) -> None:
         pending.append(number)
 
-    before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, remember) for number in ending()}
     try:
         yield
     finally:

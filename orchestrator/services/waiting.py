@@ -61,6 +61,11 @@ def waits_for(folder: Path, state: Path) -> bool:
         return False
 
 
+def data_of(state: Path) -> list[Path]:
+    """Find the folders whose data a state file keeps, though nobody can read in it which they are."""
+    return [each for each in folders.every() if waits_for(each, state)]
+
+
 def remove(folder: Path) -> None:
     """Remove data that nobody waits for any more, and the servers that may still live from them."""
     _end_survivors(folder)

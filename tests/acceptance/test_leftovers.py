@@ -181,7 +181,7 @@ def test_a_fault_that_can_not_be_carried_out(here: Place) -> None:
 def test_a_fault_of_services_that_are_not_ours(given: Place) -> None:
     """The same on given services, which don't stop."""
     with given.command(*RUN, *_plan("stop-database", "kill-node")) as command:
-        assert 4 == command.end()
+        assert 2 == command.end()
     assert "stop-database" in command.error
     assert (1, "") == (command.error.count("\n"), command.out)
     assert [] == given.left(command)

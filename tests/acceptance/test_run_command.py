@@ -24,7 +24,9 @@ def _newest(folder: Path, known: set[Path]) -> list[Path]:
     return [path for path in (folder.iterdir() if folder.is_dir() else ()) if path not in known]
 
 
-@pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGTERM], [signal.SIGINT, signal.SIGINT]], ids=str)
+@pytest.mark.parametrize(
+    "signals", [[signal.SIGINT], [signal.SIGTERM], [signal.SIGHUP], [signal.SIGINT, signal.SIGINT]], ids=str
+)
 def test_interrupted_in_the_middle(racing: Racing, signals: list[signal.Signals]) -> None:
     """What was gathered is judged and shown, exit 130, and nothing is left behind; a second signal changes nothing."""
     runs = racing.config.runs_dir

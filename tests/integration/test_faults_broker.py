@@ -153,12 +153,12 @@ def test_what_makes_no_sense_is_refused(reached: Reach, entry: str, sentence: st
 @pytest.mark.parametrize("entry", ["restart-broker", "stop-broker:for=1s", "pause-broker"])
 def test_a_broker_of_somebody_elses_is_not_stopped(own: Services, entry: str) -> None:
     """External and kept services are refused at once, and so is a given broker beside an embedded database."""
-    with reach(own, external=True) as reached, pytest.raises(ServiceError, match=rf"\AFault «{entry}» needs services"):
+    with reach(own, external=True) as reached, pytest.raises(UsageError, match=rf"\AFault «{entry}» needs services"):
         fault(entry, reached)
     with (
         open_services(broker_url=own.broker_url) as half,
         reach(half) as reached,
-        pytest.raises(ServiceError, match=rf"\AFault «{entry}» needs a broker of the run's own"),
+        pytest.raises(UsageError, match=rf"\AFault «{entry}» needs a broker of the run's own"),
     ):
         fault(entry, reached)
 

@@ -206,7 +206,7 @@ def test_what_makes_no_sense_is_refused(reached: Reach, entry: str, sentence: st
 @pytest.mark.parametrize("entry", ["restart-database", "stop-database:for=1s", "pause-database"])
 def test_a_database_of_somebody_elses_is_not_stopped(own: Services, entry: str) -> None:
     """External and kept services are refused at once."""
-    with reach(own, external=True) as reached, pytest.raises(ServiceError, match=rf"\AFault «{entry}» needs services"):
+    with reach(own, external=True) as reached, pytest.raises(UsageError, match=rf"\AFault «{entry}» needs services"):
         fault(entry, reached)
 
 
@@ -215,7 +215,7 @@ def test_where_only_the_broker_is_embedded_the_database_is_not_stopped(own: Serv
     with (
         open_services(own.database_url) as half,
         reach(half) as reached,
-        pytest.raises(ServiceError, match=r"\AFault «stop-database» needs a database of the run's own"),
+        pytest.raises(UsageError, match=r"\AFault «stop-database» needs a database of the run's own"),
     ):
         fault("stop-database", reached)
 
@@ -223,7 +223,7 @@ def test_where_only_the_broker_is_embedded_the_database_is_not_stopped(own: Serv
 def test_a_shared_database_is_filled_up_to_a_number_only(own: Services) -> None:
     """Others use it, so the plan must say how far to go."""
     with reach(own, external=True) as reached:
-        with pytest.raises(ServiceError, match="say how many connections it may open"):
+        with pytest.raises(UsageError, match="say how many connections it may open"):
             fault("exhaust-connections", reached)
         heal(struck("exhaust-connections:connections=2", reached))
         wait_until(lambda: sessions(own, NAME) == 0)

@@ -98,13 +98,14 @@ def test_sigkill_leaves_no_process_and_the_next_start_no_folder(
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux shows where a process works")
-def test_sigterm_while_services_are_brought_up_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_while_services_are_brought_up_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
     """They would outlive their starter, and no state file would tell of them."""
     environment = os.environ | {"XDG_STATE_HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2])}
     command = [sys.executable, "-m", "orchestrator", "services", "up"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as starter:
         _until(lambda: bool(_working_below(tmp_path)))
-        starter.terminate()
+        starter.send_signal(number)
         assert starter.wait(60) == 130
     _until(lambda: not _working_below(tmp_path))
     assert [] == list((tmp_path / "rowrace").glob("services-*"))

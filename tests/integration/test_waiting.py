@@ -25,6 +25,7 @@ from orchestrator.base import Base, base, reopened
 from orchestrator.config import Config
 from orchestrator.errors import ServiceError, UsageError
 from orchestrator.holding import held
+from orchestrator.profile import Mode
 from orchestrator.services import Origin, open_services
 from orchestrator.services import folder as folders
 from orchestrator.services.process import Birth
@@ -263,6 +264,35 @@ def test_cleaning_services_finds_what_waits(
     assert ((run.folder,), (run.data,)) == (found.waiting, found.data)
     clean.remove_here(clean.Leavings(waiting=found.waiting, data=found.data))
     assert not found.data[0].exists()
+
+
+def test_cleaning_services_leaves_what_waits_on_others(tmp_path: Path, database_url: str, broker_url: str) -> None:
+    """It is told of, and stays whole, its folder too; it goes where it is named."""
+    folder = tmp_path / "runs" / "260101000000abcdef"
+    folder.mkdir(parents=True)
+    (folder / "profile.toml").touch()
+    gone = Base(
+        database=Origin.GIVEN, broker=Origin.GIVEN, database_url="postgresql://gone/d", broker_url="redis://gone/0"
+    )
+    waits = state.State(run=folder.name, mode=Mode.DISTRIBUTED, base=gone)
+    state.write(waits, folder)
+    found = clean.find(database_url, broker_url, folder.parent, folders=True)
+    assert ((), (), [folder]) == (found.waiting, found.folders, [each.folder for each in found.elsewhere])
+    clean.remove_here(clean.Leavings(elsewhere=found.elsewhere))
+    assert waits == state.read(folder)
+    clean.remove_here(clean.find_named([folder.name], folder.parent, folders=True))
+    assert not folder.exists()
+
+
+def test_cleaning_finds_the_data_of_an_unreadable_state(kill: Callable[..., Killed], tmp_path: Path) -> None:
+    """The data's own mark leads to the state file, whatever stands in that."""
+    run = kill()
+    data = run.data
+    (run.folder / state.STATE_FILE).write_bytes(b'{"run": "2601')
+    found = clean.find_here(tmp_path / "runs", folders=False)
+    assert ((run.folder,), (data,)) == (found.waiting, found.data)
+    clean.remove_here(found)
+    assert not data.exists()
 
 
 def test_cleaning_touches_no_folder_that_is_another_s(kill: Callable[..., Killed], tmp_path: Path) -> None:

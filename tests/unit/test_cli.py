@@ -86,6 +86,11 @@ def test_every_key_has_its_flag(rowrace: Rowrace) -> None:
             ("run", "--expect-hosts", "2", "--nodes", "1"),
             "hosts (--expect-hosts) is 2 and above nodes (--expect-nodes), 1",
         ),
+        (
+            ("run", "--faults", "stop-database", "--database-url", "postgresql://u:secret@127.0.0.1:1/d"),
+            "Fault «stop-database» needs a database of the run's own, and --database-url names another: leave that",
+        ),
+        (("run", "--mistakes", "unchecked-rowcount", "--strategy", "atomic"), "mistakes has unchecked-rowcount, which"),
         (("flower",), "Flower needs a broker: first `rowrace services up`, or give --broker-url"),
         (("run", "loans"), "Unknown scenario loans"),
         (("run", "--strategy", "hope"), "Unknown strategy hope"),

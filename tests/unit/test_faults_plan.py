@@ -26,9 +26,9 @@ def _never(_planned: Planned, _reach: Reach) -> Fault:
 
 #: Families apart, so that the grammar's tests don't depend on what faults there are.
 SOME = {
-    "hit": Kind(build=_never, targets="[node...]", help="", options=frozenset({"how"})),
+    "hit": Kind(build=_never, targets="[node...]", help="", options={"how": "hard"}),
     "cut": Kind(build=_never, default_duration=1.0, targets="a-b", help=""),
-    "carried": Kind(build=None, help="", options=frozenset({"far"})),
+    "carried": Kind(build=None, help="", options={"far": "(no)"}),
 }
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from orchestrator.interrupt import ending
 from orchestrator.services.process import Birth, Server, deferred_signals, stop
 
 if TYPE_CHECKING:
@@ -60,24 +61,29 @@ def test_stopping_never_signals_a_successor(child: subprocess.Popen[bytes]) -> N
     assert child.poll() is None
 
 
-def test_ctrl_c_waits_until_the_block_is_over() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_waits_until_the_block_is_over(number: signal.Signals) -> None:
     """A signal inside arrives right after, so that nothing is half done."""
     done: list[str] = []
 
     def interrupted() -> None:
         with deferred_signals():
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
             done.append("inside")
         done.append("after")
 
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            interrupted()
+    finally:
+        signal.signal(number, before)
     assert done == ["inside"]
 
 
 def test_handlers_are_as_before() -> None:
     """Deferring leaves the handlers as it found them."""
-    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    before = [signal.getsignal(number) for number in ending()]
     with deferred_signals():
         pass
-    assert before == (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
+    assert before == [signal.getsignal(number) for number in ending()]

@@ -12,7 +12,8 @@ from orchestrator.faults.model import Kind, Reach
 from orchestrator.faults.plan import parse
 from orchestrator.faults.striker import Strike, Striker
 from orchestrator.profile import Pool, Profile
-from orchestrator.striking import check, unmet
+from orchestrator.services import Origin
+from orchestrator.striking import check, check_servers, unmet
 
 if TYPE_CHECKING:
     from orchestrator.faults.model import Fault, Planned, Struck
@@ -79,3 +80,29 @@ def test_what_the_run_will_not_have_is_refused_before_anything_starts(profile: P
     """Nodes, pools and operations are known from the profile."""
     with pytest.raises(UsageError, match=said):
         check(profile)
+
+
+@pytest.mark.parametrize(
+    ("entry", "database", "broker", "said"),
+    [
+        ("stop-database", Origin.GIVEN, Origin.EMBEDDED, "a database of the run's own, and ROWRACE_DATABASE_URL names"),
+        ("pause-broker", Origin.EMBEDDED, Origin.GIVEN, "a broker of the run's own, and ROWRACE_BROKER_URL names"),
+        ("restart-broker", Origin.KEPT, Origin.KEPT, "end these with `rowrace services down`, or leave"),
+        ("exhaust-connections", Origin.GIVEN, Origin.GIVEN, "leave that away, say connections=, or leave the fault"),
+    ],
+)
+def test_servers_that_are_not_the_run_s_own_are_not_taken_away(
+    entry: str, database: Origin, broker: Origin, said: str
+) -> None:
+    """Where they would come from is known before anything is started."""
+    with pytest.raises(UsageError, match=rf"\AFault «{entry}» needs [^\n]+\Z") as refused:
+        check_servers(Profile(faults=("kill-node", entry)), database, broker)
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "entry", ["stop-database", "pause-database", "exhaust-connections:connections=5", "lock-table"]
+)
+def test_what_needs_no_given_server_for_itself_is_let_through(entry: str) -> None:
+    """The broker may be another's where only the database is stopped, and locks harm no server."""
+    check_servers(Profile(faults=(entry,)), Origin.EMBEDDED, Origin.GIVEN)
