@@ -9,14 +9,17 @@ import argparse
 import json
 import os
 import platform
+import sqlite3
 import statistics
 import sys
 import tempfile
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import psycopg
 
 from benchmarks import exploring_app, exploring_compared
 from benchmarks.exploring_bodies import BODIES, holds, set_up
@@ -88,7 +91,7 @@ class Walk(NamedTuple):
 
     #: Schedules a second.
     rate: float
-    #: Seconds of this process's processor time that each took, which other work on the machine hardly changes.
+    #: Seconds of this process's processor time that each took, which other work on the machine changes less.
     processor: float
 
 
@@ -154,15 +157,39 @@ def _rates(asked: Options, places: dict[str, str]) -> list[dict[str, Any]]:
         for how in (RAW, ORM, TASKS, OWN)
     ]
     random: dict[Case, list[Walk]] = {case: [] for case in cases}
+    alone: dict[Case, list[float]] = {case: [] for case in cases}
     whole: dict[Case, list[Findings]] = {case: [] for case in cases}
     for repetition in range(asked.repetitions):
         for case in cases if repetition % 2 == 0 else reversed(cases):
+            if case.how != OWN:
+                alone[case].append(_alone(case, places, asked.schedules))
             with _opened(case, places) as (arena, judge):
                 _searched(arena, RandomWalks(-1), judge, Budget(_WARM))
                 random[case].append(_walked(arena, judge, repetition, asked.schedules))
                 whole[case].append(_searched(arena, Dpor(arena.isolation), judge, Budget(None, _PATIENCE)))
             _tell(f"{case.backend}, {case.bodies}, {case.how}: {random[case][-1].rate:,.0f}/s")
-    return [_rate_row(case, random[case], whole[case]) for case in cases]
+    return [_rate_row(case, random[case], alone[case], whole[case]) for case in cases]
+
+
+def _alone(case: Case, places: dict[str, str], times: int) -> float:
+    """Give the processor time of a schedule's bodies, one after another on the plain driver, and nobody looking."""
+    connect: Callable[[str], Any] = sqlite3.connect if case.backend == "sqlite" else psycopg.connect
+    with closing(connect(places[case.backend])) as connection:
+        set_up(connection)
+    engine = None if case.how == RAW else _engine(case.backend, places[case.backend])
+    with ExitStack() as stack:
+        bodies = []
+        for body in _bodies(case):
+            given = (stack.enter_context(closing(connect(places[case.backend]))),) if engine is None else ()
+            bodies.append(partial(body, *given))
+        if engine is not None:
+            stack.callback(engine.dispose)
+        for number in range(-_WARM, times):
+            if number == 0:
+                began = time.process_time()
+            for each in bodies:
+                each()
+        return (time.process_time() - began) / times
 
 
 def _walked(arena: Arena, judge: Judge, seed: int, schedules: int) -> Walk:
@@ -171,7 +198,7 @@ def _walked(arena: Arena, judge: Judge, seed: int, schedules: int) -> Walk:
     return Walk(found.schedules / found.seconds, (time.process_time() - began) / found.schedules)
 
 
-def _rate_row(case: Case, walks: list[Walk], whole: list[Findings]) -> dict[str, Any]:
+def _rate_row(case: Case, walks: list[Walk], alone: list[float], whole: list[Findings]) -> dict[str, Any]:
     rates = [each.rate for each in walks]
     seconds = statistics.median(each.seconds for each in whole)
     return {
@@ -180,6 +207,7 @@ def _rate_row(case: Case, walks: list[Walk], whole: list[Findings]) -> dict[str,
         "through": case.how,
         "random, schedules/s": f"{statistics.median(rates):,.0f} ({min(rates):,.0f} to {max(rates):,.0f})",
         "own processor time": f"{1e6 * statistics.median(each.processor for each in walks):,.0f} µs each",
+        "bodies alone": f"{1e6 * statistics.median(alone):,.0f} µs" if alone else "",
         "aim": f"{AIMS[case.how, case.backend]:,}",
         "dpor, schedules": f"{whole[0].schedules:,}{'' if whole[0].complete else ' (not complete)'}",
         "seconds": f"{seconds:.3f}",
