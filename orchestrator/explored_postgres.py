@@ -133,8 +133,9 @@ class PostgresGround:
             model.relation: ("id", model.column, "version", "seq", "writer"),
         }
         value = sql.SQL("{}::text" if isinstance(model.type, sa.JSON) else "{}").format(sql.Identifier(model.column))
-        self._rows = sql.SQL(_ROWS).format(value=value, relation=sql.Identifier(model.relation))
+        rows_of = sql.SQL(_ROWS).format(value=value, relation=sql.Identifier(model.relation))
         self._workers = PostgresWorkers(url, settings, rows, workers, idempotency=idempotency)
+        self._rows = rows_of.as_string(self._workers.control).encode()  # composed once; bytes as they are
         try:
             self._workers.database.keep()
             self._initial = {row[5]: (row[6], row[2]) for row in self._query_rows()}

@@ -111,6 +111,8 @@ class PostgresDatabase:
     def under(self, hub: Hub | None) -> None:
         """Make statements that this hub's workers send its steps; None: nobody's."""
         self._control.under(hub)
+        if hub is None:
+            self._monitor.settle()
 
     def connect(self) -> psycopg.Connection[Any]:
         """Open a connection for a body that is given one."""
@@ -149,7 +151,7 @@ class PostgresDatabase:
             self._order_matters = self._ranges[reads]
 
     def reset(self) -> None:
-        """Roll back what is open, and put rows and sequences back as they were kept."""
+        """Roll back what is open, and put rows and sequences back as they were kept: before anybody sees them."""
         thorough = self._pristine.all_touched
         for session in self._sessions.alive():
             roll_back(session, _left_behind(session, thorough=thorough, caches=self._pristine.caches))
@@ -190,6 +192,7 @@ class PostgresDatabase:
             with suppress(Uncontrolled):  # what can't be put back was said already
                 if self._pristine.kept:
                     self.reset()
+                self._monitor.settle()
             self._pristine.close()
         finally:
             self._monitor.connection.close()

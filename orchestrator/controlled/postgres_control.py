@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
@@ -14,9 +15,10 @@ from orchestrator.controlled.postgres_answers import answer, raw_answer
 from orchestrator.controlled.postgres_driving import Driver
 from orchestrator.controlled.postgres_hook import being_made, of_pool, original_wait
 from orchestrator.controlled.postgres_operations import Operation, operation
-from orchestrator.controlled.postgres_sessions import MARK, sets
+from orchestrator.controlled.postgres_sessions import MARK, says, sets
 from orchestrator.explorer.hub import Crash
 from orchestrator.explorer.model import EVERYTHING, NOTHING, Point, union
+from orchestrator.explorer.transactions import ENDS
 from orchestrator.explorer.workers import THREADS
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 #: Levels at which each statement has a snapshot of its own.
 _EACH_ITS_OWN: Final = frozenset({"read committed", "read uncommitted"})
+#: What the server calls levels.
+_LEVELS: Final = {level: level.name.lower().replace("_", " ") for level in IsolationLevel}
 
 _SHARED: Final = (
     "Two workers use one connection at the same time, as threads never could: give each worker a connection of its "
@@ -65,12 +69,11 @@ class Control:
     def wait(self, connection: Connection[Any], generator: Driven, interval: float, timeout: float | None) -> Any:  # noqa: ANN401 - whatever the generator gives
         """Stand in for `Connection.wait`."""
         hub, worker = self.hub, self._worker()
-        if hub is None or worker is None:
-            if hub is not None and hub.current is not None:
+        session = None if hub is None or worker is None else self._session(connection, worker)
+        if hub is None or worker is None or session is None:
+            if hub is not None and worker is None and hub.current is not None:
                 self._check_thread(connection)
-            return original_wait(connection, generator, interval, timeout)
-        session = self._session(connection, worker)
-        if session is None:
+            self._monitor.settle()
             return original_wait(connection, generator, interval, timeout)
         todo = operation(connection, generator)
         if todo.kind == "raw" or worker in self._announced:
@@ -88,6 +91,7 @@ class Control:
         if hub is None or worker is None:
             return
         hub.stand(point)
+        self._monitor.settle()
         self._touched(point.footprint)
         self._announced[worker] = point
 
@@ -154,14 +158,18 @@ class Control:
     def _point(self, connection: Connection[Any], session: Session, todo: Operation) -> tuple[Point | None, Footprint]:
         """Say where to stand, None for nowhere, and what the operation touches."""
         kind, footprint, frees = todo.kind, NOTHING, todo.frees
-        if kind == "statement" and not frees:
+        if kind == "quiet":
+            return None, NOTHING
+        if kind in ENDS:  # psycopg's own, which it sends within a transaction only
+            return (Point(kind, todo.text, session=session.number) if session.stood else None), NOTHING
+        if not frees:
             reading = self._reading(session, todo)
             kind, footprint, frees = reading.kind, reading.footprint, reading.frees
             if not session.set and sets(todo.text) and not being_made():
                 session.remember()
         idle = connection.pgconn.transaction_status == TransactionStatus.IDLE
         strict = self._is_strict(connection, session, todo.text)
-        if kind in {"commit", "rollback"}:
+        if kind in ENDS:
             return (Point(kind, todo.text, session=session.number) if session.stood and not idle else None), NOTHING
         alone = connection.autocommit and idle
         matters = frees or (
@@ -174,11 +182,9 @@ class Control:
 
     def _is_strict(self, connection: Connection[Any], session: Session, text: str) -> bool:
         """Say whether a stricter level than the exploration's may be set, which then may be so from now on."""
-        level = connection.isolation_level
-        stricter = level is not None and level.name.lower().replace("_", " ") != self._isolation
-        lowered = text.lower()
-        if stricter or ("isolation" in lowered and not lowered.lstrip().startswith("show")):  # SQLAlchemy has it shown
-            session.strict = True
+        if not session.strict:
+            level = connection.isolation_level
+            session.strict = _names_level(text) or (level is not None and _LEVELS[level] != self._isolation)
         return session.strict
 
     def _reading(self, session: Session, todo: Operation) -> Reading:
@@ -235,12 +241,13 @@ class Control:
 
     def _note(self, session: Session, text: str, point: Point) -> None:
         self._touched(point.footprint)
-        session.advisory = session.advisory or point.footprint is EVERYTHING or "advisory" in text.lower()
+        session.advisory = session.advisory or point.footprint is EVERYTHING or says("advisory", text)
         if not point.alone:
             session.hold(point.footprint)
 
     def _on(self, hub: Hub, session: Session, generator: Driven, todo: Operation, wanted: Footprint) -> Any:  # noqa: ANN401 - whatever the generator gives
         """Drive a generator; an error is the answer of the step that it belongs to."""
+        self._monitor.settle()
         try:
             value = self._driver.drive(hub, session, generator, wanted)
         except psycopg.Error as error:
@@ -283,6 +290,12 @@ def union_of(footprints: list[Footprint]) -> Footprint:
     for each in footprints:
         whole = union(whole, each)
     return whole
+
+
+@lru_cache(4096)
+def _names_level(text: str) -> bool:
+    """Say whether a text may set a level; SQLAlchemy has it shown."""
+    return says("isolation", text) and not text.lstrip().lower().startswith("show")
 
 
 def _first_line(error: Exception) -> str:

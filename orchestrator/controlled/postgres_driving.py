@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from orchestrator.explorer.hub import Hub
     from orchestrator.explorer.model import Footprint
 
-#: How long an answer may take before the server is asked whether the statement waits for a lock.
-_PATIENCE_MS: Final = 2
-_LONGEST_MS: Final = 50
+#: How long an answer may take before the server is asked whether the statement waits for a lock, seconds.
+_PATIENCE_S: Final = 0.002
+_LONGEST_S: Final = 0.05
+#: Where a wait is expected, it is asked at once, and again after this: so long may a statement need to get to the lock.
+_SHORTEST_S: Final = 0.00005
 
-#: How long somebody outside of the exploration may hold a lock that a worker waits for.
+#: How long somebody outside of the exploration may hold a lock that a worker waits for, seconds.
 _FOREIGN_S: Final = 10.0
 
 _COPYING: Final = frozenset({ExecStatus.COPY_IN, ExecStatus.COPY_OUT, ExecStatus.COPY_BOTH})
@@ -40,11 +42,11 @@ class Driver:
     def drive(self, hub: Hub, session: Session, generator: Driven, wanted: Footprint) -> Any:  # noqa: ANN401 - whatever the generator gives
         """Drive a generator to its end; where a lock that it wants is held, the server is asked without patience."""
         held = wanted is not NOTHING and self._sessions.predict(wanted, session.worker)
-        patience = 0 if held else _PATIENCE_MS
+        patience = 0.0 if held else _PATIENCE_S
         try:
             state = next(generator)
             while True:
-                ready = session.ready(state, patience) or self._held_up(hub, session, state)
+                ready = session.ready(state, patience) or self._held_up(hub, session, state, patience / 2)
                 state = generator.send(ready)
         except StopIteration as end:
             if session.cancelled:
@@ -60,22 +62,22 @@ class Driver:
             self._give_up(session, generator)
             raise
 
-    def _held_up(self, hub: Hub, session: Session, state: Wait) -> Ready:
+    def _held_up(self, hub: Hub, session: Session, state: Wait, patience: float) -> Ready:
         """Wait until a socket is ready, as a blocked worker where the server says that another one blocks it."""
-        patience, foreign_since = 1, 0.0
+        foreign_since = 0.0
         while True:
             # What was cancelled is about to be told so; until then it seems to wait as before.
             wait = None if session.cancelled else waiting(self._monitor, self._sessions, session, state)
             if wait is not None and wait.by():
                 hub.block(wait)
-                patience, foreign_since = _PATIENCE_MS, 0.0
+                patience, foreign_since = _PATIENCE_S, 0.0
             elif wait is not None:
                 foreign_since = foreign_since or time.monotonic()
                 if time.monotonic() - foreign_since > _FOREIGN_S:
                     raise Uncontrolled(self._foreign(session))
             if ready := session.ready(state, patience):
                 return ready
-            patience = min(2 * patience, _LONGEST_MS)
+            patience = min(2 * patience, _LONGEST_S) or _SHORTEST_S
 
     def _foreign(self, session: Session) -> str:
         who = ", ".join(self._monitor.describe(pid) for pid in self._monitor.blockers(session.pid))

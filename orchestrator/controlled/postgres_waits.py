@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+import psycopg
 from psycopg.errors import DeadlockDetected, LockNotAvailable, error_from_result
 from psycopg.pq import DiagnosticField, ExecStatus
 
@@ -13,7 +14,6 @@ from orchestrator.controlled.database import Uncontrolled
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import psycopg
     from psycopg.pq.abc import PGresult
     from psycopg.waiting import Wait as Wanted
 
@@ -38,9 +38,17 @@ class Monitor:
     """A connection of the explorer's own; what is asked is answered before anything else happens."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
-        self.connection = connection
+        self._connection = connection
+        #: Says what it means if what was sent last fails; None: nothing is under way.
+        self._under_way: Callable[[psycopg.Error], Exception] | None = None
         for name, text in _STATEMENTS.items():
             self.prepare(name, text)
+
+    @property
+    def connection(self) -> psycopg.Connection[Any]:
+        """The connection, with nothing under way on it."""
+        self.settle()
+        return self._connection
 
     def prepare(self, name: bytes, text: bytes) -> None:
         """Let the server know a statement."""
@@ -53,6 +61,36 @@ class Monitor:
     def ask(self, name: bytes, *values: Any) -> PGresult:  # noqa: ANN401 - libpq's own types leave None out
         """Run a prepared statement; values are texts, or None."""
         return _checked(self.connection.pgconn.exec_prepared(name, values or None))
+
+    def ask_all(self, names: Sequence[bytes]) -> list[PGresult]:
+        """Run prepared statements without values in one round trip."""
+        if len(names) == 1:
+            return [self.ask(names[0])]
+        if names:
+            self.connection.pgconn.send_query(b";".join([b"EXECUTE %s" % name for name in names]))
+        return self._results()
+
+    def start(self, name: bytes, *values: Any, failed: Callable[[psycopg.Error], Exception]) -> None:  # noqa: ANN401 - see `ask`
+        """Send a prepared statement, and go on meanwhile; `settle` raises what `failed` makes of its error."""
+        self.connection.pgconn.send_query_prepared(name, values or None)
+        self._under_way = failed
+
+    def settle(self) -> None:
+        """See to it that nothing is under way."""
+        failed = self._under_way
+        if failed is None:
+            return
+        self._under_way = None
+        try:
+            self._results()
+        except psycopg.Error as error:
+            raise failed(error) from error
+
+    def _results(self) -> list[PGresult]:
+        found = []
+        while (result := self._connection.pgconn.get_result()) is not None:
+            found.append(result)
+        return [_checked(result) for result in found]
 
     def blockers(self, pid: int) -> tuple[int, ...]:
         """Name the backends that one waits for."""

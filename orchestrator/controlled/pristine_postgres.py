@@ -14,7 +14,10 @@ from orchestrator.controlled.pristine_postgres_text import Sequence, Table, rese
 from orchestrator.explorer.model import EVERY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
+
+    from psycopg.abc import Transformer as Loader
+    from psycopg.pq.abc import PGresult
 
     from orchestrator.controlled.database import Rows
     from orchestrator.controlled.postgres_waits import Monitor
@@ -101,6 +104,8 @@ class Pristine:
         #: Numbers of tables that may have changed since the last reset.
         self._touched: set[int] = set()
         self._places: dict[frozenset[Any], frozenset[int] | None] = {}
+        #: What makes values of a table's columns, by its number.
+        self._loaders: dict[int, Loader] = {}
         #: Something was touched that can't be told.
         self.all_touched = False
         #: Sessions keep numbers of sequences for themselves.
@@ -160,26 +165,30 @@ class Pristine:
             self._touched |= numbers
 
     def reset(self) -> None:
-        """Put the touched tables and all sequences back, in one round trip."""
+        """Have the server put the touched tables and all sequences back; whoever needs them so settles the monitor."""
         known = self._kept()
         if self.all_touched:
             self._check_tables(known)
-        which = None if self.all_touched else _array(self._touched)
-        try:
-            self._monitor.ask(b"reset", which)
-        except psycopg.errors.LockNotAvailable as error:
-            msg = f"Rows can't be put back, somebody else holds a lock on them: {error}"
-            raise Uncontrolled(msg) from error
+        if self.all_touched or self._touched or self._sequences:
+            which = None if self.all_touched else _array(self._touched)
+            self._monitor.start(b"reset", which, failed=self._not_put_back)
         self._touched.clear()
         self.all_touched = False
+
+    def _not_put_back(self, error: psycopg.Error) -> Exception:
+        """Have everything put back the next time; gives what to raise."""
+        self.all_touched = True
+        if not isinstance(error, psycopg.errors.LockNotAvailable):
+            return error
+        return Uncontrolled(f"Rows can't be put back, somebody else holds a lock on them: {error}")
 
     def rows(self) -> Rows:
         """Read what may have changed; the rest is as it was kept."""
         known = self._kept()
         if self.all_touched:
             self._check_tables(known)
-        changed = range(len(known.tables)) if self.all_touched else self._touched
-        return {**known.rows, **{known.tables[number].label: self._read(known.tables[number]) for number in changed}}
+        changed = known.tables if self.all_touched else [known.tables[number] for number in self._touched]
+        return {**known.rows, **self._read(changed)}
 
     def columns(self) -> dict[str, tuple[str, ...]]:
         """Name each table's columns."""
@@ -187,23 +196,23 @@ class Pristine:
 
     def close(self) -> None:
         """Drop the copies."""
-        if self._known is not None:
-            self._known = None
+        known, self._known = self._known, None
+        if known is not None:
+            self._loaders.clear()
             self._monitor.run(f'DROP SCHEMA IF EXISTS "{self._schema}" CASCADE'.encode())
             self._monitor.run(b"DEALLOCATE reset")
-            self._monitor.run(b"".join(b"DEALLOCATE %s;" % name for name in self._prepared) or b"SELECT")
+            self._monitor.run(b"".join(b"DEALLOCATE %s;" % _reading(table) for table in known.tables) or b"SELECT")
 
     def _learn(self, tables: tuple[Table, ...]) -> None:
         self._monitor.prepare(b"reset", f'SELECT "{self._schema}".reset($1)'.encode())
-        self._prepared = [b"rows%d" % table.number for table in tables]
-        for table, name in zip(tables, self._prepared, strict=True):
-            self._monitor.prepare(name, rows_of(table).as_bytes(self._monitor.connection))
+        for table in tables:
+            self._monitor.prepare(_reading(table), rows_of(table).as_bytes(self._monitor.connection))
         following = self._monitor.connection.execute(_FOLLOWING).fetchall()
         self._known = _Known(
             tables,
             _closure(tables, following),
             _named(tables),
-            {table.label: self._read(table) for table in tables},
+            self._read(tables),
             frozenset(table.oid for table in tables),
             frozenset(name for (name,) in self._monitor.connection.execute(_OUTSIDE)),
         )
@@ -231,10 +240,17 @@ class Pristine:
             found = found.union(*(known.with_it[number] for number in numbers))
         return found
 
-    def _read(self, table: Table) -> tuple[tuple[Any, ...], ...]:
-        result = self._monitor.ask(b"rows%d" % table.number)
-        loader = Transformer(self._monitor.connection)
-        loader.set_pgresult(result)
+    def _read(self, tables: Collection[Table]) -> Rows:
+        results = self._monitor.ask_all([_reading(table) for table in tables])
+        return {table.label: self._loaded(table, result) for table, result in zip(tables, results, strict=True)}
+
+    def _loaded(self, table: Table, result: PGresult) -> tuple[tuple[Any, ...], ...]:
+        loader = self._loaders.get(table.number)
+        if loader is None:
+            loader = self._loaders[table.number] = Transformer(self._monitor.connection)
+            loader.set_pgresult(result)
+        else:  # of the same columns as before
+            loader.set_pgresult(result, set_loaders=False)
         rows = loader.load_rows(0, result.ntuples, tuple)
         return tuple(rows if table.key else sorted(rows, key=repr))
 
@@ -311,6 +327,11 @@ def _named(tables: tuple[Table, ...]) -> dict[str, frozenset[int]]:
         for name in {table.name, table.name.lower(), f"{table.schema}.{table.name}"}:
             named.setdefault(name, set()).add(table.number)
     return {name: frozenset(numbers) for name, numbers in named.items()}
+
+
+def _reading(table: Table) -> bytes:
+    """Name the prepared statement that reads a table."""
+    return b"rows%d" % table.number
 
 
 def _array(numbers: Iterable[int]) -> bytes:

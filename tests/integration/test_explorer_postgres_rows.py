@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from orchestrator.controlled import postgres
 from orchestrator.controlled.database import ELSEWHERE, Uncontrolled
 from orchestrator.controlled.embedded import embedded
 from orchestrator.controlled.postgres import PostgresDatabase
@@ -117,6 +118,25 @@ def test_who_waits_for_a_lock_that_is_never_given_back_is_told(tables: Ground) -
     execution = tables.run(Order(0), [forgets, naive])
     ends = [type(end.error) for end in execution.endings]
     assert ((1,), [type(None), psycopg.errors.LockNotAvailable]) == (execution.stuck, ends)
+
+
+def test_what_could_not_be_put_back_is_the_next_time(scratch_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where somebody else locks rows that are to be put back, this is told before a body sees them; later they are."""
+    impatient = postgres._MONITOR.replace(b"'10s'", b"'10ms'")
+    monkeypatch.setattr(postgres, "_MONITOR", impatient)
+    seen: list[Any] = []
+
+    def looks(connection: Connection) -> None:
+        seen.append(connection.execute("SELECT balance FROM account ORDER BY id").fetchall())
+
+    with ground(scratch_url, SET_UP) as opened, psycopg.connect(scratch_url) as outside:
+        opened.run(Order(), [naive])
+        outside.execute("LOCK TABLE account IN SHARE MODE")
+        with pytest.raises(Uncontrolled, match="somebody else holds a lock"):
+            opened.run(Order(), [looks])
+        outside.rollback()
+        opened.run(Order(), [looks])
+    assert [[(100,), (100,)]] == seen
 
 
 def test_a_bodys_ddl_is_refused(tables: Ground) -> None:
