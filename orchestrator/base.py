@@ -92,5 +92,6 @@ def _check_kept(found: Base, config: Config) -> None:
         if all(origin is not Origin.KEPT or url == mask(now) for origin, url, now in noted):
             return
     raise ServiceError(
-        "The kept services that the run stood on are gone, and its data with them: `rowrace clean` forgets the run."
+        "The kept services that the run stood on are gone, and its data with them: `rowrace clean --forget RUN` lets"
+        " the run go."
     )

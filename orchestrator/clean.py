@@ -11,7 +11,7 @@ import msgspec
 from orchestrator import resumable, schema, state
 from orchestrator.broker import Broker, leftovers
 from orchestrator.errors import ServiceError, UsageError
-from orchestrator.resumable import waits
+from orchestrator.resumable import gone, waits
 from orchestrator.services import Origin, check, mask
 from orchestrator.services import waiting as embedded
 
@@ -140,9 +140,12 @@ def _without(folders: list[Path], elsewhere: tuple[Waiting, ...]) -> tuple[Path,
 def _loses(found: Waiting, urls: tuple[str, ...]) -> bool:
     """Say whether a run waits whose services are embedded ones, or are gone, or are those that are cleaned."""
     base = found.base  # none: it had no services yet, or nobody can read of them
-    if base is None or base.folder is not None or base.database_url in urls:
+    if base is None or gone(found) or base.database_url in urls:
         return True
-    return not urls and base.database is Origin.KEPT
+    if base.folder is None:
+        return not urls and base.database is Origin.KEPT
+    services = ((base.database, base.database_url), (base.broker, base.broker_url))
+    return all(origin is Origin.EMBEDDED or url in urls for origin, url in services)
 
 
 def _data(waiting: list[Path]) -> tuple[Path, ...]:

@@ -70,8 +70,20 @@ def waiting_runs(runs_dir: Path) -> list[Waiting]:
 
 def as_json(found: Waiting, runs_dir: Path | None) -> dict[str, str]:
     """Tell of a run: when it began, how far it is, what to type; `runs_dir` is the flag's, where it was given."""
-    begun = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.strptime(found.run[:_TIME_LENGTH], _TIME))
-    return {"run": found.run, "begun": begun, "how_far": _how_far(found), "command": _command(found, runs_dir)}
+    able, told = _how_far(found)
+    where = [] if runs_dir is None else ["--runs-dir", str(runs_dir)]
+    # `clean` alone would take from every run what it waits with.
+    words = ["resume", found.run, *where, *_urls(found.base)] if able else ["clean", "--forget", found.run, *where]
+    command = shlex.join(["rowrace", *words])
+    return {"run": found.run, "begun": _begun(found.run), "how_far": told, "command": command}
+
+
+def _begun(run: str) -> str:
+    """Read a run's time from its name, which somebody may have given to a folder by hand."""
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.strptime(run[:_TIME_LENGTH], _TIME))
+    except ValueError:
+        return "at no time that its name tells"
 
 
 def lines(found: Waiting, runs_dir: Path | None) -> tuple[str, ...]:
@@ -80,36 +92,30 @@ def lines(found: Waiting, runs_dir: Path | None) -> tuple[str, ...]:
     return (f"{told['run']}, begun {told['begun']}", f"  {told['how_far']}", f"  {told['command']}")
 
 
-def _how_far(found: Waiting) -> str:
-    """Tell how far a run is."""
+def _how_far(found: Waiting) -> tuple[bool, str]:
+    """Say whether a run can be resumed, and tell how far it is, or why it can't."""
     state, folder = found.state, found.folder
     if state is None:
-        return f"{STATE_FILE} can't be read, so it can't be resumed"
-    if _gone(found):
-        return "its data are gone, so it can't be resumed"
+        return False, f"{STATE_FILE} can't be read, so it can't be resumed"
+    if gone(found):
+        return False, "its data are gone, so it can't be resumed"
     try:
         profile = toml.build(folder / "profile.toml", {})
         planned = groups(profile)
     except UsageError as error:
-        return f"it can't be resumed: {error}"
+        return False, f"it can't be resumed: {error}"
     told = f"{len(state.done)} of {len(planned)} group{'s' if len(planned) > 1 else ''} done"
     for group in planned:
         if group.number == state.group:
             published = watermark.read(folder / group.name / watermark.PUBLISHED_FILE).end()
             told += f"; of {group.name} {published:,} of {profile.operations:,} operations published"
-    return told
+    return True, told
 
 
-def _gone(found: Waiting) -> bool:
+def gone(found: Waiting) -> bool:
+    """Say whether the embedded data are gone that a run was to be resumed with."""
     base, state = found.base, found.folder / STATE_FILE
     return base is not None and base.folder is not None and not waiting.waits_for(Path(base.folder), state)
-
-
-def _command(found: Waiting, runs_dir: Path | None) -> str:
-    where = [] if runs_dir is None else ["--runs-dir", str(runs_dir)]
-    if found.state is None or _gone(found):
-        return shlex.join(["rowrace", "clean", *where])
-    return shlex.join(["rowrace", "resume", found.run, *where, *_urls(found.base)])
 
 
 def _urls(base: Base | None) -> list[str]:

@@ -86,7 +86,7 @@ class Left:
         if name not in present:
             raise ServiceError(
                 f"The data of run {self._stage.run}'s group {now.group} are gone: the database has no schema {name}."
-                " `rowrace clean` removes what the run would be resumed with."
+                f" `rowrace clean --forget {self._stage.run}` removes what it would be resumed with."
             )
         return self._found(name, interrupt)
 

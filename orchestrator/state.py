@@ -99,8 +99,10 @@ def read(folder: Path) -> State | None:
         return msgspec.json.decode(path.read_bytes(), type=State)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.MsgspecError) as error:
-        raise UsageError(f"{path} can't be read, so the run can't be resumed: `rowrace clean` removes it.") from error
+    except (OSError, ValueError, msgspec.MsgspecError) as error:  # ValueError: a text in it is not UTF-8
+        raise UsageError(
+            f"{path} can't be read, so the run can't be resumed: `rowrace clean --forget {folder.name}` removes it."
+        ) from error
 
 
 def resolve(folder: Path) -> None:

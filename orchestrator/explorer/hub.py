@@ -100,8 +100,7 @@ class Hub:
         self._scheduler = scheduler
         self._crashes, self._cut_off = crashes, crash
         self._make: Callable[[Life], Worker] = ThreadWorker if threads else GreenWorker
-        self._catch = catch
-        self._limit = limit
+        self._catch, self._limit = catch, limit
         self._slots: list[_Slot] = []
         #: Where each worker stands.
         self._points: list[Point] = []
@@ -143,6 +142,7 @@ class Hub:
                 self._step(ready)
         finally:
             self._unwind()
+            del self._seen  # it leads back here
         return self._execution(cut=cut)
 
     def switch(self, kind: str, statement: str = "", **point: Any) -> None:  # noqa: ANN401 - a point's own fields

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 #: Idents of the threads that are workers' now.
 THREADS: set[int] = set()
 _OVER: Final = object()
-#: Holders of a greenlet that nobody else remembers: its worker, a name in `_over`, and the count's own argument.
-_OURS: Final = 3
+#: Holders of a greenlet that nobody else remembers: its worker, and the count's own argument.
+_OURS: Final = 2
 #: Greenlets of a thread that may wait for a life.
 _IDLE: Final = 64
 
@@ -59,9 +59,11 @@ class GreenWorker:
     __slots__ = ("_begun", "_green", "_hub", "_life")
 
     def __init__(self, life: Life) -> None:
-        self._hub, self._life = getcurrent(), life
+        self._hub = getcurrent()
+        #: None once it began: it leads back to the worker.
+        self._life: Life | None = life
         idle = _threads.idle
-        self._green = idle.pop() if idle else greenlet(_live)
+        self._green = idle.pop() if idle else _new()
         self._green.parent = self._hub
         self._begun = False
 
@@ -69,8 +71,8 @@ class GreenWorker:
         """Switch to it."""
         if self._begun:
             return self._over(self._green.switch())
-        self._begun = True
-        return self._over(self._green.switch(self._life))
+        life, self._life, self._begun = self._life, None, True
+        return self._over(self._green.switch(life))
 
     def leave(self) -> None:
         """Switch to the hub."""
@@ -82,27 +84,42 @@ class GreenWorker:
 
     def end(self) -> None:
         """Throw into it until it is over."""
+        self._life = None
         while self._begun and not self._green.dead and not self._over(self._green.throw(GreenletExit)):
             pass
 
     def _over(self, said: object) -> bool:
-        """Say whether its life is over; then the greenlet, unless somebody else holds it, waits for another one."""
+        """Say whether its life is over; then the greenlet waits for another one, or dies where it is remembered."""
         if said is not _OVER:
             return False
-        green = self._green
         self._begun = False
-        if getrefcount(green) == _OURS and not getweakrefcount(green) and len(idle := _threads.idle) < _IDLE:
-            green.gr_context = None
-            idle.append(green)
+        if self._forgotten() and len(idle := _threads.idle) < _IDLE:
+            self._green.gr_context = None
+            idle.append(self._green)
+        else:
+            self._green.throw(GreenletExit)
         return True
 
+    def _forgotten(self) -> bool:
+        """Say whether nobody holds the greenlet, looks for its end, or has left anything on it."""
+        return getrefcount(self._green) == _OURS and not getweakrefcount(self._green) and not vars(self._green)
 
-def _live(life: Life) -> None:
+
+def _new() -> greenlet:
+    """Make a greenlet that waits for a life; it is begun without one, for a greenlet holds to the end what began it."""
+    made = greenlet(_live)
+    made.switch()
+    return made
+
+
+def _live() -> None:
     """Live one life after another."""
+    said = None
     while True:
+        life = getcurrent().parent.switch(said)
         life()
         del life
-        life = getcurrent().parent.switch(_OVER)
+        said = _OVER
 
 
 class ThreadWorker:

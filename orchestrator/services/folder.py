@@ -115,7 +115,7 @@ def _read(folder: Path) -> Marker | None:
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
             return None
         return msgspec.json.decode((folder / _MARKER).read_bytes(), type=Marker)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, ValueError, msgspec.MsgspecError):
         return None  # just being made, or none of ours
 
 

@@ -56,7 +56,7 @@ def promise(folder: Path, pair: Pair, state: Path) -> None:
 def waits_for(folder: Path, state: Path) -> bool:
     """Whether the folder is one of ours whose data this very state file keeps."""
     try:
-        return folders.is_ours(folder) and (folder / folders.WAITS).readlink() == state.absolute()
+        return folders.is_ours(folder) and (folder / folders.WAITS).readlink().resolve() == state.resolve()
     except OSError:
         return False
 
@@ -112,7 +112,7 @@ def _read(folder: Path) -> Secrets:
     try:
         if folders.is_ours(folder):
             return msgspec.json.decode((folder / _SECRETS).read_bytes(), type=Secrets)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, ValueError, msgspec.MsgspecError):
         pass
     raise ServiceError(f"The data of the run's embedded services are gone: {folder} holds none of ours any more.")
 

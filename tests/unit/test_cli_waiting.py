@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import shutil
 import sys
 import tempfile
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 import pytest
 
 from orchestrator import state
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
     Rowrace = Callable[..., "Done"]
 
 RUN = "261125070242fe862f"
+FORGET = f"rowrace clean --forget {RUN}"
+OTHER = "261126070242fe862f"
 GROUPS = ("1-credits-optimistic-read-committed", "2-credits-atomic-read-committed")
 DATABASE, BROKER = "postgresql://u:***@127.0.0.1:1/d", "redis://:***@127.0.0.1:1/0"
 GIVEN = Base(database=Origin.GIVEN, broker=Origin.GIVEN, database_url=DATABASE, broker_url=BROKER)
@@ -156,14 +161,14 @@ def test_a_given_url_must_be_the_same(rowrace: Rowrace, folder: Path) -> None:
     assert (2, said) == (done.returncode, done.stderr)
 
 
-@pytest.mark.parametrize("content", [b"", b'{"run": "2611', b"\xff\xfe"])
+@pytest.mark.parametrize("content", [b"", b'{"run": "2611', b"\xff\xfe", b'{"run": "\xff", "mode": "distributed"}'])
 def test_an_unreadable_state_is_told_and_cleaned(rowrace: Rowrace, folder: Path, content: bytes) -> None:
     """Its data go at once, found by the mark that leads to the state."""
     data, others = _embedded(folder), folders.create()
     (folder / state.STATE_FILE).write_bytes(content)
     done = rowrace("resume", RUN)
     assert (2, 1, True) == (done.returncode, done.stderr.count("\n"), "can't be read, so the run can't" in done.stderr)
-    assert f"  {state.STATE_FILE} can't be read, so it can't be resumed\n  rowrace clean\n" in rowrace("resume").stdout
+    assert f"  {state.STATE_FILE} can't be read, so it can't be resumed\n  {FORGET}\n" in rowrace("resume").stdout
     said = f"Removed data {data}\nRemoved what run {RUN} would be resumed with\n"
     assert Done(0, said, "") == rowrace("clean")
     assert (False, True, None) == (data.exists(), others.exists(), state.read(folder))
@@ -172,7 +177,46 @@ def test_an_unreadable_state_is_told_and_cleaned(rowrace: Rowrace, folder: Path,
 def test_gone_data_are_told_before_anybody_tries(rowrace: Rowrace, folder: Path) -> None:
     """What to type is what helps."""
     folders.remove(_embedded(folder))
-    assert "  its data are gone, so it can't be resumed\n  rowrace clean\n" in rowrace("resume").stdout
+    assert f"  its data are gone, so it can't be resumed\n  {FORGET}\n" in rowrace("resume").stdout
+
+
+@pytest.mark.parametrize("damage", ["state", "profile", "data"])
+def test_what_is_told_for_a_run_that_is_lost_leaves_the_others(rowrace: Rowrace, folder: Path, damage: str) -> None:
+    """They wait on, with their data."""
+    other = shutil.copytree(folder, folder.with_name(OTHER))
+    lost, data = _embedded(folder), _embedded(other)
+    if damage == "state":
+        (folder / state.STATE_FILE).write_bytes(b"")
+    elif damage == "profile":
+        (folder / "profile.toml").write_bytes(b"\xff")
+    else:
+        folders.remove(lost)
+    (command, _) = (each["command"] for each in json.loads(rowrace("resume", "--json").stdout)["waiting"])
+    assert FORGET == command
+    assert 0 == rowrace(*shlex.split(command)[1:]).returncode
+    assert (None, False) == (state.read(folder), lost.exists())
+    assert (True, True) == (state.read(other) is not None, data.exists())
+
+
+@pytest.mark.parametrize("way", ["..", "link"])
+def test_data_are_found_on_any_way_to_the_run(rowrace: Rowrace, folder: Path, tmp_path: Path, way: str) -> None:
+    """Over a folder above, and over a link."""
+    data = _embedded(folder)
+    runs = tmp_path / "temporary" / ".." / "rowrace-runs"
+    if way == "link":
+        runs = tmp_path / "link"
+        runs.symlink_to(folder.parent)
+    assert "  0 of 2 groups done\n" in rowrace("resume", "--runs-dir", str(runs)).stdout
+    said = f"Removed data {data}\nRemoved what run {RUN} would be resumed with\n"
+    assert Done(0, said, "") == rowrace("clean", "--runs-dir", str(runs))
+
+
+def test_a_name_without_a_time_is_no_obstacle(rowrace: Rowrace, folder: Path) -> None:
+    """The other runs are listed as ever."""
+    _waits(folder)
+    _waits(shutil.copytree(folder, folder.with_name("999999999999fe862f")))
+    told = rowrace("resume").stdout
+    assert (True, True) == (f"{RUN}, begun 2026-11-25 07:02:42 UTC\n" in told, "begun at no time that" in told)
 
 
 def test_a_run_whose_services_are_elsewhere_is_told_and_left(rowrace: Rowrace, folder: Path) -> None:
@@ -187,6 +231,21 @@ def test_a_run_whose_services_are_elsewhere_is_told_and_left(rowrace: Rowrace, f
     gone = rowrace("clean", **urls)
     assert (4, told, 1) == (gone.returncode, gone.stdout, gone.stderr.count("\n"))
     assert state.read(folder) is not None
+
+
+@pytest.mark.parametrize("given", ["database", "broker"])
+def test_a_run_that_stands_on_a_given_service_too_is_left(rowrace: Rowrace, folder: Path, given: str) -> None:
+    """What it has there would stay, and nobody would know whose it is."""
+    data = _embedded(folder)
+    found = state.read(folder)
+    assert found is not None
+    assert found.base is not None
+    base = msgspec.structs.replace(found.base, **{given: Origin.GIVEN})
+    _waits(folder, base)
+    done = rowrace("clean")
+    assert (0, True) == (done.returncode, done.stdout.startswith(f"Left waiting: run {RUN}, on {DATABASE} and"))
+    assert (True, True) == (data.exists(), state.read(folder) is not None)
+    assert f"Removed data {data}\n" in rowrace("clean", "--forget", RUN).stdout
 
 
 def test_a_run_is_forgotten_by_name(rowrace: Rowrace, folder: Path) -> None:
