@@ -45,13 +45,18 @@ class Way(NamedTuple):
     steps: tuple[tuple[signal.Signals, float], ...]
     #: True kills what outlives the process at once; a server's own children end by themselves.
     group: bool
+    #: Seconds after which its children are killed, so that it ends itself in order; None leaves them alone.
+    children: float | None = None
 
 
 #: All turns together stay below ten seconds.
 WAYS: Final = {
     # Warm shutdown: the only one that never drops a message between the broker's pop and its note in `unacked`.  It
     # takes two seconds, and more on a busy machine; servers lose nothing, however they are ended.
-    Kind.NODE: Way(0, ((signal.SIGTERM, 6.6), (signal.SIGKILL, 0.6)), group=True),
+    # Where its pool was just given a task it takes 30 s: celery.concurrency.asynpool (5.7) forgets the task in `flush`,
+    # and the child waits for its answer to be read (billiard.pool, GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT).  Only
+    # without that child the node comes to what it must do: read what the broker has popped for it, and give it back.
+    Kind.NODE: Way(0, ((signal.SIGTERM, 6.6), (signal.SIGKILL, 0.6)), group=True, children=3.5),
     Kind.PROXY: Way(1, ((signal.SIGTERM, 0.2), (signal.SIGKILL, 0.2)), group=True),
     # Fast shutdown; one that takes too long becomes an immediate one, after which the server recovers by its log.
     Kind.DATABASE: Way(2, ((signal.SIGINT, 0.9), (signal.SIGQUIT, 0.5), (signal.SIGKILL, 0.4)), group=False),
@@ -114,6 +119,8 @@ class Charge:
         elif step > self._step:
             _send([pid for pid in living if pid == self.pid], steps[step][0])
             _send(living, signal.SIGCONT)  # a paused process takes no other signal
+        if self.way.children is not None and elapsed >= self.way.children:
+            _send([pid for pid in living if pid != self.pid], signal.SIGKILL)
         self._step = step
 
     def told(self, living: list[int]) -> str:

@@ -57,6 +57,8 @@ POOL = (
     "child.stdout.readline(); signal.signal(signal.SIGTERM, lambda *_: os._exit(0)); "
     f"print(child.pid, flush=True); {_WAIT}"
 )
+#: The same, but it ends only after its child, as a worker in its warm shutdown does.
+JOINING = POOL.replace("os._exit(0)", "child.wait() and os._exit(0)")
 
 
 @pytest.fixture
@@ -111,6 +113,7 @@ def _lives(births: list[Birth]) -> list[bool]:
         (Kind.NODE, DEAF, "ended by SIGKILL"),
         (Kind.NODE, PAUSED, "ended by SIGTERM"),
         (Kind.NODE, POOL, "ended by SIGKILL"),
+        (Kind.NODE, JOINING, "ended by SIGTERM"),
         (Kind.PROXY, OBEDIENT, "ended by SIGTERM"),
         (Kind.DATABASE, PAUSED, "ended by SIGINT"),
         (Kind.DATABASE, DEAF, "ended by SIGKILL"),
@@ -118,7 +121,7 @@ def _lives(births: list[Birth]) -> list[bool]:
     ],
 )
 def test_all_ends_within_ten_seconds(run: Start, log: Path, kind: Kind, program: str, told: str) -> None:
-    """Whether it obeys, is deaf, stands still, or has a pool that outlives it."""
+    """Whether it obeys, is deaf, stands still, has a pool that outlives it, or waits for its pool to end."""
     process, births = run((kind, program))
     assert all(_lives(births))
     killed = time.monotonic()
