@@ -23,7 +23,7 @@ from orchestrator.eager_tables import PostgresTables, SqliteTables
 from orchestrator.ending import End
 from orchestrator.explored_limits import check_sqlite
 from orchestrator.explorer.clock import VirtualClock
-from orchestrator.explorer.hub import Hub
+from orchestrator.explorer.forgetful import ForgetfulHub
 from orchestrator.explorer.random_walk import RandomWalk
 from orchestrator.history.files import Writer, read
 from orchestrator.history.model import Meta
@@ -165,7 +165,7 @@ class _Race:
         self.progress = progress
         self._profile = profile
         self._outside = outside
-        self._hub, clock = Hub(_Watched(policy, self._look)), VirtualClock()
+        self._hub, clock = ForgetfulHub(_Watched(policy, self._look)), VirtualClock()
         self.process = LogicalProcess(links, self._hub, clock, progress)
         self.queue = Queue(stream, profile.operations, self._hub, clock)
         self._began = self._told = time.monotonic()

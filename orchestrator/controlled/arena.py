@@ -63,8 +63,8 @@ class BodiesArena:
 
     def __exit__(self, *_: object) -> None:
         """Let go of the driver, and close the connections that bodies were given."""
-        self._database.under(None)
         with self._stack:
+            self._database.under(None)
             while self._connections:
                 self._connections.popitem()[1].close()
 

@@ -95,7 +95,8 @@ class Template:
         parts = self._parts
         reads, writes, locks, shares = (_places(rows, given) for rows in parts[:4])
         if self._sqlite:
-            locks, shares = frozenset([DATABASE]) if writes else frozenset(), frozenset()
+            # One that changes no row, as where a key is NULL, takes the one lock all the same.
+            locks, shares = frozenset([DATABASE]) if parts.writes else frozenset(), frozenset()
         footprint = union(Footprint(reads, writes, locks, shares), parts.fixed)
         return self._bare._replace(footprint=footprint, writes=bool(footprint.writes))
 

@@ -105,14 +105,16 @@ class PostgresDatabase:
             try:
                 yield
             finally:
-                self.under(None)
-                self._let_go()
+                try:
+                    self.under(None)
+                finally:
+                    self._let_go()
 
     def under(self, hub: Hub | None) -> None:
         """Make statements that this hub's workers send its steps; None: nobody's."""
         self._control.under(hub)
         if hub is None:
-            self._monitor.settle()
+            self._monitor.end()
 
     def connect(self) -> psycopg.Connection[Any]:
         """Open a connection for a body that is given one."""
@@ -187,9 +189,10 @@ class PostgresDatabase:
 
     def close(self) -> None:
         """Put the rows back, drop what was kept of them, and leave."""
-        self.under(None)
         try:
             with suppress(Uncontrolled):  # what can't be put back was said already
+                self.under(None)
+            with suppress(Uncontrolled):
                 if self._pristine.kept:
                     self.reset()
                 self._monitor.settle()

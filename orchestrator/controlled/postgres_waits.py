@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-import psycopg
 from psycopg.errors import DeadlockDetected, LockNotAvailable, error_from_result
 from psycopg.pq import DiagnosticField, ExecStatus
 
@@ -14,6 +14,7 @@ from orchestrator.controlled.database import Uncontrolled
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    import psycopg
     from psycopg.pq.abc import PGresult
     from psycopg.waiting import Wait as Wanted
 
@@ -40,7 +41,11 @@ class Monitor:
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
         #: Says what it means if what was sent last fails; None: nothing is under way.
-        self._under_way: Callable[[psycopg.Error], Exception] | None = None
+        self._under_way: Callable[[BaseException], BaseException] | None = None
+        #: A pool's threads need it settled as workers do.
+        self._settling = threading.Lock()
+        #: What the last failure was, until the schedule ends.
+        self._failure: BaseException | None = None
         for name, text in _STATEMENTS.items():
             self.prepare(name, text)
 
@@ -70,26 +75,45 @@ class Monitor:
             self.connection.pgconn.send_query(b";".join([b"EXECUTE %s" % name for name in names]))
         return self._results()
 
-    def start(self, name: bytes, *values: Any, failed: Callable[[psycopg.Error], Exception]) -> None:  # noqa: ANN401 - see `ask`
+    def start(self, name: bytes, *values: Any, failed: Callable[[BaseException], BaseException]) -> None:  # noqa: ANN401 - see `ask`
         """Send a prepared statement, and go on meanwhile; `settle` raises what `failed` makes of its error."""
         self.connection.pgconn.send_query_prepared(name, values or None)
         self._under_way = failed
 
     def settle(self) -> None:
         """See to it that nothing is under way."""
-        failed = self._under_way
-        if failed is None:
+        if self._under_way is None:
             return
-        self._under_way = None
+        with self._settling:
+            failed = self._under_way
+            if failed is None:
+                return
+            try:
+                self._results()
+            except BaseException as error:  # noqa: BLE001 - raised again, under another name
+                self._failure = failed(error)
+                raise self._failure from (None if self._failure is error else error)
+            finally:  # not before: others may go on then
+                self._under_way = None
+
+    def end(self) -> None:
+        """Settle at a schedule's end, and raise what failed since its beginning: a body may have caught that."""
         try:
-            self._results()
-        except psycopg.Error as error:
-            raise failed(error) from error
+            self.settle()
+        finally:
+            failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
 
     def _results(self) -> list[PGresult]:
-        found = []
-        while (result := self._connection.pgconn.get_result()) is not None:
-            found.append(result)
+        pgconn, found = self._connection.pgconn, []
+        try:
+            while (result := pgconn.get_result()) is not None:
+                found.append(result)
+        except BaseException:  # interrupted: whoever asks next must not find what is still to come
+            while pgconn.get_result() is not None:
+                pass
+            raise
         return [_checked(result) for result in found]
 
     def blockers(self, pid: int) -> tuple[int, ...]:

@@ -175,12 +175,13 @@ class Pristine:
         self._touched.clear()
         self.all_touched = False
 
-    def _not_put_back(self, error: psycopg.Error) -> Exception:
-        """Have everything put back the next time; gives what to raise."""
+    def _not_put_back(self, error: BaseException) -> BaseException:
+        """Have everything put back the next time; gives what to raise, which must not look like a body's own error."""
         self.all_touched = True
-        if not isinstance(error, psycopg.errors.LockNotAvailable):
+        if not isinstance(error, psycopg.Error):
             return error
-        return Uncontrolled(f"Rows can't be put back, somebody else holds a lock on them: {error}")
+        locked = isinstance(error, psycopg.errors.LockNotAvailable)
+        return Uncontrolled(f"Rows can't be put back{', somebody else holds a lock on them' * locked}: {error}")
 
     def rows(self) -> Rows:
         """Read what may have changed; the rest is as it was kept."""

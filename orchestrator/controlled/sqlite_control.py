@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from copy import copy
+from marshal import dumps
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
@@ -21,6 +23,11 @@ if TYPE_CHECKING:
 
 #: Points that are remembered.
 _POINTS: Final = 10_000
+#: The last version of marshal's format whose bytes tell values only, and not which objects are the same one.
+_BY_VALUE: Final = 2
+#: Types of values whose bytes tell them from all others: 1, 1.0 and True are equal, and not the same.  Not bytes:
+#: marshal takes whatever has a buffer for some.
+_PLAIN: Final = frozenset({int, float, bool, str, type(None)})
 
 
 class Control:
@@ -74,16 +81,18 @@ class Control:
 
     def point(self, text: str, parameters: Any, session: int, alone: bool) -> Point | None:  # noqa: ANN401, FBT001 - any parameters; a point's fields
         """Give the point before a statement, None where it is no step; schedules send the same ones again and again."""
-        key = (text, parameters, session, alone)
         try:
+            key = (text, dumps(parameters, _BY_VALUE), session, alone)
             return self._points[key]
-        except TypeError:  # a list or a dictionary: no key, and to be copied
-            return self._make(text, copy(parameters), session, alone)
         except KeyError:
-            if len(self._points) >= _POINTS:
-                self._points.clear()
-            point = self._points[key] = self._make(text, parameters, session, alone)
-            return point
+            if _plain(parameters):
+                if len(self._points) >= _POINTS:
+                    self._points.clear()
+                point = self._points[key] = self._make(text, copy(parameters), session, alone)
+                return point
+        except ValueError:  # something of a class that is not Python's own
+            pass
+        return self._make(text, parameters if isinstance(parameters, Hashable) else copy(parameters), session, alone)
 
     def _make(self, text: str, parameters: object, session: int, alone: bool) -> Point | None:  # noqa: FBT001 - as above
         reading = self._read(text, parameters)
@@ -132,3 +141,10 @@ class Busy:
     def cancel(self, why: str) -> None:  # noqa: ARG002 - the error is SQLite's own, whatever the reason
         """Let SQLite's own error come out."""
         self.cancelled = True
+
+
+def _plain(parameters: Any) -> bool:  # noqa: ANN401 - whatever a driver is given
+    """Say whether they are what most drivers are given, plain values in a tuple, a list or a dictionary."""
+    if type(parameters) not in {tuple, list, dict}:
+        return False
+    return _PLAIN.issuperset(map(type, parameters.values() if isinstance(parameters, dict) else parameters))

@@ -273,14 +273,14 @@ class Hub:
         self._resume(number)
         if slot.state is State.BLOCKED:
             record.blocked = True
-            self._events[step] = event._replace(waits=True)
-            if slot.wait is not None and not foreseen(self._events[:step], slot.wait.by(), event.footprint):
+            self._events[-1] = event._replace(waits=True)
+            if slot.wait is not None and not foreseen(self._events[:-1], slot.wait.by(), event.footprint):
                 self._unforeseen.append(step)
             if self._cycle(number):
                 self._cancel(number, "deadlock")
             return
         if record.error or (slot.state is State.ENDED and slot.transactions.any):
-            self._events[step] = slot.transactions.failed(event)
+            self._events[-1] = slot.transactions.failed(event)
         if self._blocked and (event.closes or record.error or point.frees or slot.state is State.ENDED):
             self._settle()
 

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 
 from orchestrator.controlled import postgres
+from orchestrator.controlled.arena import BodiesArena
 from orchestrator.controlled.database import ELSEWHERE, Uncontrolled
 from orchestrator.controlled.embedded import embedded
 from orchestrator.controlled.postgres import PostgresDatabase
 from orchestrator.controlled.postgres_scratch import scratch
-from tests.postgres_ground import Ground, Order, ground, naive
+from tests.postgres_ground import ACCOUNTS, Ground, Order, ground, naive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +58,24 @@ def scratch_url(services: Services) -> Iterator[str]:
     """URL of a database for this module's tests alone."""
     with scratch(services.database_url) as url:
         yield url
+
+
+class _Interrupted:
+    """libpq's part of a connection, where Ctrl-C comes with one of its results."""
+
+    def __init__(self, pgconn: Any, after: int) -> None:  # noqa: ANN401 - psycopg's
+        self._pgconn, self._after = pgconn, after
+
+    def get_result(self) -> object:
+        """Lose a result that was there."""
+        result = self._pgconn.get_result()
+        self._after -= 1
+        if self._after == -1:
+            raise KeyboardInterrupt
+        return result
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._pgconn, name)
 
 
 @pytest.fixture
@@ -120,23 +140,59 @@ def test_who_waits_for_a_lock_that_is_never_given_back_is_told(tables: Ground) -
     assert ((1,), [type(None), psycopg.errors.LockNotAvailable]) == (execution.stuck, ends)
 
 
+def looks(connection: Connection) -> object:
+    """Read the balances, whatever comes of it."""
+    try:
+        return connection.execute("SELECT balance FROM account ORDER BY id").fetchall()
+    except Exception as error:  # noqa: BLE001 - as some bodies do
+        return type(error).__name__
+
+
 def test_what_could_not_be_put_back_is_the_next_time(scratch_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where somebody else locks rows that are to be put back, this is told before a body sees them; later they are."""
+    """Where somebody else locks rows that are to be put back, this is told though a body catches it; later they are."""
     impatient = postgres._MONITOR.replace(b"'10s'", b"'10ms'")
     monkeypatch.setattr(postgres, "_MONITOR", impatient)
-    seen: list[Any] = []
-
-    def looks(connection: Connection) -> None:
-        seen.append(connection.execute("SELECT balance FROM account ORDER BY id").fetchall())
-
     with ground(scratch_url, SET_UP) as opened, psycopg.connect(scratch_url) as outside:
         opened.run(Order(), [naive])
         outside.execute("LOCK TABLE account IN SHARE MODE")
         with pytest.raises(Uncontrolled, match="somebody else holds a lock"):
             opened.run(Order(), [looks])
         outside.rollback()
-        opened.run(Order(), [looks])
-    assert [[(100,), (100,)]] == seen
+        assert [(100,), (100,)] == opened.run(Order(), [looks]).endings[0].value
+
+
+def test_an_error_in_putting_back_is_no_bodys(scratch_url: str) -> None:
+    """Whatever the server says when rows are put back, no body is told that its own statement failed so."""
+    with ground(scratch_url, SET_UP) as opened, psycopg.connect(scratch_url, autocommit=True) as outside:
+        opened.run(Order(), [naive])
+        outside.execute("ALTER TABLE account ADD CHECK (balance <> 100) NOT VALID")
+        with pytest.raises(Uncontrolled, match=r"Rows can't be put back: .* violates check constraint"):
+            opened.run(Order(), [naive])
+        outside.execute("ALTER TABLE account DROP CONSTRAINT account_balance_check")
+        assert [(100,), (100,)] == opened.run(Order(), [looks]).endings[0].value
+
+
+@pytest.mark.parametrize("results", range(4))
+def test_who_interrupts_leaves_nothing_under_way(
+    scratch_url: str, monkeypatch: pytest.MonkeyPatch, results: int
+) -> None:
+    """Ctrl-C while rows are put back, or read, leaves the explorer's connection ready, and rows to be put back."""
+
+    def both(connection: Connection) -> None:
+        connection.execute("UPDATE account SET balance = balance + 10")
+        connection.execute("UPDATE other SET n = n + 1")
+        connection.commit()
+
+    other = "; CREATE TABLE other (n int PRIMARY KEY); INSERT INTO other VALUES (1)"
+    with ground(scratch_url, ACCOUNTS + other) as opened:
+        connection = opened.database._monitor._connection
+        opened.run(Order(), [both])
+        with monkeypatch.context() as patch:
+            patch.setattr(connection, "pgconn", _Interrupted(connection.pgconn, results))
+            with pytest.raises(KeyboardInterrupt):
+                opened.run(Order(), [both])
+        assert TransactionStatus.IDLE == connection.pgconn.transaction_status
+        assert {"account": ((1, 110), (2, 110)), "other": ((2,),)} == opened.run(Order(), [both]).state
 
 
 def test_a_bodys_ddl_is_refused(tables: Ground) -> None:
@@ -245,6 +301,34 @@ def test_the_driver_is_as_before_afterwards(database_url: str) -> None:
         after,
         schemas,
     )
+
+
+def test_the_driver_is_let_go_though_rows_can_not_be_put_back(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What fails when an exploration ends is told, and leaves neither the hook nor its settings nor its copies."""
+    monkeypatch.setattr(postgres, "_MONITOR", postgres._MONITOR.replace(b"'10s'", b"'10ms'"))
+    wait, show = psycopg.Connection.wait, "SHOW synchronous_commit"
+    with (
+        scratch(database_url) as url,
+        psycopg.connect(url, autocommit=True) as own,
+        psycopg.connect(url) as outside,
+    ):
+        own.execute(ACCOUNTS)
+        before = own.execute(show).fetchone()
+        database = PostgresDatabase(url)
+        database.keep()
+        arena = BodiesArena(database, [lambda: own.execute("UPDATE account SET balance = 0")])
+        with pytest.raises(Uncontrolled, match="somebody else holds a lock"), arena:  # noqa: PT012 - it is the end that fails
+            arena.run(Order())
+            outside.execute("LOCK TABLE account IN SHARE MODE")
+            database.reset()
+        outside.rollback()
+        assert (wait, before) == (psycopg.Connection.wait, own.execute(show).fetchone())
+        database.close()
+        rows = own.execute("SELECT balance FROM account").fetchall()
+        schemas = own.execute("SELECT nspname FROM pg_namespace WHERE nspname LIKE 'rowrace%'").fetchall()
+    assert ([(100,), (100,)], []) == (rows, schemas)
 
 
 def test_a_servers_own_scratch_database() -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import gc
 import sqlite3
 import sys
+from collections import UserList
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from orchestrator.explorer.model import Place
 from orchestrator.explorer.random_walk import RandomWalk
 from orchestrator.explorer.replay import Replay
 from tests.unit.exploring_sqlite import explored, steps, values
@@ -266,6 +268,58 @@ def test_two_connections_of_one_worker(bank: Explored) -> None:
             other.commit()
 
     assert [0, 1, 1, 0, 0, 0] == [record.point.session for record in bank.run(RandomWalk(0), body).records]
+
+
+def test_a_change_of_no_row_waits_for_the_write_lock(bank: Explored) -> None:
+    """SQLite locks before it looks for rows, so a change whose key is NULL is a step, and waits as any other does."""
+
+    def changes(connection: sqlite3.Connection) -> None:
+        connection.execute(UPDATE, (1, 1))
+        connection.commit()
+
+    def body(connection: sqlite3.Connection) -> str:
+        connection.execute(SELECT, (1,))
+        connection.execute(UPDATE, (1, None))
+        connection.commit()
+        return "done"
+
+    execution = bank.run(Replay([1, 0, 1, 0, 1]), on(bank, changes), on(bank, body))
+    expected = [f"1 {SELECT}", f"0 {UPDATE}", f"1 {UPDATE}?", "0 commit", "1 commit"]
+    assert (expected, "done") == (steps(execution), values(execution)[1])
+
+
+@pytest.mark.parametrize("make", [lambda value: (value,), lambda value: [value], lambda value: {"key": value}])
+def test_parameters_that_are_equal_are_not_the_same(tmp_path: Path, make: Callable[[object], Any]) -> None:
+    """1, 1.0 and True may name different rows where keys are texts, and are noted as they were sent."""
+    given = [1, 1.0, True, 0.0, -0.0, "1", b"1", bytearray(b"1")]
+
+    def body() -> None:
+        with closing(sqlite3.connect(tmp_path / "words.db", isolation_level=None)) as connection:
+            for value in given:
+                connection.execute("UPDATE word SET n = 1 WHERE id = :key", make(value))
+
+    with explored(tmp_path / "words.db", "CREATE TABLE word (id TEXT PRIMARY KEY, n)") as words:
+        points = [record.point for _ in range(2) for record in words.run(RandomWalk(0), body).records]
+    one, every = Place("word", "1"), Place("word")
+    assert [one, every, one, every, every, one, every, every] * 2 == [
+        next(iter(each.footprint.writes)) for each in points
+    ]
+    assert [repr(make(value)) for value in given] * 2 == [repr(each.parameters) for each in points]
+
+
+@pytest.mark.parametrize("given", [5, "1", b"1", memoryview(b"1"), UserList([1])])
+def test_whatever_the_driver_is_given(bank: Explored, given: Any) -> None:  # noqa: ANN401 - for sqlite3 to refuse
+    """What is no tuple, list or dictionary is sqlite3's to take or to refuse."""
+
+    def outcome(connection: sqlite3.Connection) -> str:
+        try:
+            return repr(connection.execute(SELECT, given).fetchall())
+        except sqlite3.Error as error:
+            return repr(error)
+
+    with closing(sqlite3.connect(bank.path)) as outside:
+        expected = outcome(outside)
+    assert [expected] == values(bank.run(RandomWalk(0), on(bank, outcome)))
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="PEP 249's autocommit came with Python 3.12")
