@@ -9,10 +9,11 @@ import msgspec
 
 from orchestrator.again import again
 from orchestrator.config import load
-from orchestrator.errors import UsageError
+from orchestrator.errors import ServiceError, UsageError
 from orchestrator.foreign import Format, format_of, judged, level_of
 from orchestrator.interrupt import interruptible
 from orchestrator.profile import Profile
+from orchestrator.reports.result import Exit
 from orchestrator.run import run
 from orchestrator.toml import checked, need_known
 
@@ -49,7 +50,10 @@ def race(profile: Profile | None, settings: Mapping[str, Any], *, keep: bool) ->
     except msgspec.ValidationError as error:
         raise UsageError(f"The settings make no profile: {error}.") from error
     with interruptible() as interrupt:
-        return run(chosen, load(), Silent(), interrupt, keep=keep)
+        report = run(chosen, load(), Silent(), interrupt, keep=keep)
+    if report.ends is Exit.SERVICE:  # whoever looks at rows only would not miss those that are not there
+        raise ServiceError(f"{report.notes[-1]} What was judged is in {report.folder}.")
+    return report
 
 
 def verify(path: str | PathLike[str], level: str | None = None) -> Verdict | Judgement:

@@ -43,6 +43,9 @@ class _Envelope(msgspec.Struct):
 
 _ENVELOPE: Final = msgspec.json.Decoder(_Envelope)
 
+#: What to do about a broker that does not answer, where its URL was given.
+GIVEN: Final = "check ROWRACE_BROKER_URL."
+
 #: What a client of the broker raises when the broker does not answer.
 BROKEN: Final = (redis.RedisError, OperationalError, OSError)
 
@@ -60,8 +63,10 @@ def unacked_of(run: str) -> str:
 class Broker:
     """One run's view of the broker."""
 
-    def __init__(self, url: str, run: str) -> None:
+    def __init__(self, url: str, run: str, *, advice: str = GIVEN) -> None:
+        """`advice` ends the sentence that is said where the broker does not answer."""
         self.queue = queue_of(run)
+        self._advice = advice
         self.url = url
         self._hashes = (UNACKED, unacked_of(run))
         # The connection's name shows others that the run lives.
@@ -83,7 +88,7 @@ class Broker:
 
     def check(self) -> str:
         """Ask the broker for its name and version."""
-        with _answering():
+        with _answering(self._advice):
             info: dict[str, Any] = self._redis.info("server")
         if "valkey_version" in info:
             return f"Valkey {info['valkey_version']}"
@@ -91,17 +96,17 @@ class Broker:
 
     def waiting(self) -> int:
         """Count messages in the queue."""
-        with _answering():
+        with _answering(self._advice):
             return int(self._redis.llen(self.queue))
 
     def unacknowledged(self) -> int:
         """Count the run's messages that a worker took and did not acknowledge yet."""
-        with _answering():
+        with _answering(self._advice):
             return len(self._taken())
 
     def empty(self) -> bool:
         """Say whether, at one moment, nothing waits and nothing is unacknowledged: a message may pass either way."""
-        with _answering():
+        with _answering(self._advice):
             pipe = self._redis.pipeline(transaction=True)
             pipe.llen(self.queue)
             for name in self._hashes:
@@ -118,30 +123,43 @@ class Broker:
             if json.loads(entry)[2] == self.queue
         ]
 
+    @contextmanager
+    def _fresh(self) -> Iterator[Any]:
+        """Connect anew for a control message: one of kombu's pool shows only in use that it was broken meanwhile."""
+        with _answering(self._advice), self.app.connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1, timeout=5)
+            yield connection
+
     def listen(self, node: str) -> None:
         """Have a worker node take the run's messages too."""
-        self.app.control.add_consumer(self.queue, destination=[node], reply=True, timeout=5)
+        with self._fresh() as connection:
+            self.app.control.add_consumer(self.queue, destination=[node], reply=True, timeout=5, connection=connection)
 
     def unlisten(self, node: str) -> None:
         """Have a worker node take no more of the run's messages."""
-        self.app.control.cancel_consumer(self.queue, destination=[node], reply=True, timeout=5)
+        with self._fresh() as connection:
+            self.app.control.cancel_consumer(
+                self.queue, destination=[node], reply=True, timeout=5, connection=connection
+            )
 
     def ping(self, timeout: float, nodes: list[str] | None = None) -> list[str]:
         """Name the nodes that answer in time, all nodes of the broker or the ones asked for."""
-        with _answering():
+        chosen = {"destination": nodes, "limit": len(nodes)} if nodes else {}
+        with self._fresh() as connection:
             ask: Any = self.app.control.ping
-            replies = ask(timeout=timeout, destination=nodes, limit=len(nodes)) if nodes else ask(timeout=timeout)
+            replies = ask(timeout=timeout, connection=connection, **chosen)
         return sorted(node for reply in replies or () for node in reply)
 
     def workers(self, timeout: float) -> list[str]:
         """Name the nodes that know our task; other apps' workers on the broker would throw its messages away."""
-        with _answering():
-            answer: dict[str, list[str]] = self.app.control.inspect(timeout=timeout).registered() or {}
+        with self._fresh() as connection:
+            inspect: Any = self.app.control.inspect
+            answer: dict[str, list[str]] = inspect(timeout=timeout, connection=connection).registered() or {}
         return sorted(node for node, tasks in answer.items() if TASK in tasks)
 
     def withdraw(self) -> Iterator[str]:
         """Take back the messages that wait, so that no further operation starts; name each of ours by its id."""
-        with _answering():
+        with _answering(self._advice):
             client: Any = self._redis  # its types don't tell a list from one message
             while taken := client.lpop(self.queue, _PIECE):
                 for message in taken:
@@ -154,7 +172,7 @@ class Broker:
         For nodes that are dead: they would hold the messages until the visibility timeout.
         """
         own = self._hashes[1]
-        with _answering():
+        with _answering(self._advice):
             return sum(self._restore(own, tag) for name, tag in self._taken() if name == own)
 
     def _restore(self, name: str, tag: bytes) -> bool:
@@ -179,7 +197,7 @@ class Broker:
 
         A message that is taken meanwhile is listed all the same, if it stays unacknowledged.
         """
-        with _answering():
+        with _answering(self._advice):
             return set(self._waiting_ids()) | set(self._taken_ids())
 
     def _waiting_ids(self) -> Iterator[str]:
@@ -200,7 +218,7 @@ class Broker:
 
     def remove(self) -> None:
         """Remove every trace of the run from the broker."""
-        with _answering():
+        with _answering(self._advice):
             pipe = self._redis.pipeline()
             for name, tag in self._taken():
                 pipe.hdel(name, tag)
@@ -236,7 +254,7 @@ def _redelivered(message: dict[str, Any]) -> dict[str, Any]:
 def leftovers(url: str) -> list[str]:
     """List the runs that have left something on the broker, and have no orchestrator connected to it."""
     prefixes = ("", *_BINDINGS)
-    with _answering(), redis.Redis.from_url(url, socket_connect_timeout=5, socket_timeout=_PATIENCE) as client:
+    with _answering(GIVEN), redis.Redis.from_url(url, socket_connect_timeout=5, socket_timeout=_PATIENCE) as client:
         found = {
             key.decode().removeprefix(prefix) for prefix in prefixes for key in client.scan_iter(f"{prefix}rowrace.*")
         }
@@ -245,11 +263,11 @@ def leftovers(url: str) -> list[str]:
 
 
 @contextmanager
-def _answering() -> Iterator[None]:
+def _answering(advice: str) -> Iterator[None]:
     """Say in one sentence, and without the URL's password, that the broker does not answer."""
     try:
         yield
     except (redis.AuthenticationError, redis.exceptions.AuthorizationError) as error:
         raise ServiceError("The broker refuses the password or user of its URL (ROWRACE_BROKER_URL).") from error
     except BROKEN as error:
-        raise ServiceError(f"The broker does not answer ({type(error).__name__}); check ROWRACE_BROKER_URL.") from error
+        raise ServiceError(f"The broker does not answer ({type(error).__name__}); {advice}") from error

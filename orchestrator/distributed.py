@@ -13,7 +13,7 @@ import psycopg
 
 from orchestrator import ladder, misplaced, schema, striking
 from orchestrator.base import base, reopened
-from orchestrator.broker import Broker
+from orchestrator.broker import GIVEN, Broker
 from orchestrator.errors import ServiceError, UsageError
 from orchestrator.fleet import Place, fleet
 from orchestrator.group_race import Field, race_group
@@ -25,7 +25,7 @@ from orchestrator.watchdog import Kind, Watched, watchdog
 from worker.postgres import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from orchestrator.interrupt import Interrupt
@@ -35,6 +35,13 @@ if TYPE_CHECKING:
     from orchestrator.stage import Book, Stage
     from orchestrator.state import Standing
     from orchestrator.watchdog import Watchdog
+
+#: What to do about a broker that does not answer, by where it comes from; {logs} is the run's own folder of them.
+_ADVICE: Final[Mapping[Origin, str]] = {
+    Origin.GIVEN: GIVEN,
+    Origin.KEPT: "`rowrace services status` says whether it still runs.",
+    Origin.EMBEDDED: "it is the run's own, and its log is {logs}/valkey.log.",
+}
 
 #: How long a killed process's session may take to be gone from the database, seconds.
 _GONE: Final = 5.0
@@ -106,7 +113,8 @@ class _Opening:
             for service, url in (("db", services.database_url), ("broker", services.broker_url))
         )
         line = enter(_line(stage, database))
-        broker = enter(_broker(broker_url, self._standing, stage.run))
+        advice = _ADVICE[services.broker].format(logs=stage.logs)
+        broker = enter(_broker(Broker(broker_url, stage.run, advice=advice), self._standing))
         found = None
         if self._standing.keeps:
             _hold(line, stage.run)
@@ -199,9 +207,8 @@ def _told() -> Iterator[None]:
 
 
 @contextmanager
-def _broker(url: str, standing: Standing, run: str) -> Iterator[Broker]:
+def _broker(broker: Broker, standing: Standing) -> Iterator[Broker]:
     """Connect to the broker; nothing of the run stays on it, unless the run is to be resumed once more."""
-    broker = Broker(url, run)
     broker.check()  # connected from here on, which is how `rowrace clean` knows a living run
     stays = standing.keeps
     try:

@@ -1,14 +1,15 @@
-"""Mistakes that a run has no place for: planted, they would change nothing, and a VALID would look like immunity."""
+"""Mistakes and failpoints that a run has no place for: they would change nothing, and show nothing."""
 
 from __future__ import annotations
 
 import difflib
+from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from orchestrator.errors import UsageError
 from orchestrator.faults.failpoints import failpoints
 from orchestrator.faults.plan import parse
-from orchestrator.plan import KINDS
+from orchestrator.plan import KINDS, plan
 from worker.contract import Action, Isolation, Where
 from worker.mistakes import Mistake
 from worker.scenarios import SCENARIOS
@@ -16,11 +17,16 @@ from worker.scenarios import SCENARIOS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from orchestrator.faults.model import Planned
     from orchestrator.groups import Group
     from orchestrator.profile import Profile
+    from worker.contract import Failpoint
 
 #: Strategies that may find, at any level, that a row has changed.
 _CHECKING: Final = ("optimistic", "atomic", "serializable")
+
+#: Kinds that a rule may refuse: their atomic statement then matches nothing, and the row is read to see why.
+REFUSABLE: Final = ("deduct", "transfer")
 
 #: Points at which an error comes after COMMIT.
 _COMMITTED: Final = (Where.AFTER_COMMIT, Where.BEFORE_ACK, Where.WHILE_LOGGING)
@@ -36,7 +42,12 @@ class Place(NamedTuple):
 
 
 def check(profile: Profile, groups: Sequence[Group]) -> None:
-    """Refuse a mistake that does not exist, or that no group has a place for; raises UsageError."""
+    """Refuse a mistake that does not exist, or that no group has a place for, or such a failpoint; raises UsageError.
+
+    A mistake made nowhere would let a VALID look like immunity; a failpoint that can't strike would leave UNKNOWN.
+    """
+    for each in _planned(profile, "failpoint", "poison"):
+        _check_failpoint(each, profile, groups)
     for name in profile.mistakes:
         if name not in set(Mistake):
             close = difflib.get_close_matches(name, set(Mistake), n=1)
@@ -48,6 +59,41 @@ def check(profile: Profile, groups: Sequence[Group]) -> None:
                 f"mistakes has {name}, which would change nothing in this run: it is made {place.where}; race one that"
                 " has a place for it, or leave it out."
             )
+
+
+def _check_failpoint(planned: Planned, profile: Profile, groups: Sequence[Group]) -> None:
+    (point,) = failpoints([planned])
+    if not profile.recording:
+        raise UsageError(
+            f"Fault «{planned.text}» would strike nothing, for recording is off: leave --no-recording or the fault out."
+        )
+    if point.where is Where.AFTER_READ and not any(_reads(profile, group, point) for group in groups):
+        raise UsageError(
+            f"Fault «{planned.text}» would strike nothing in this run: it lies after a read, and the strategy atomic"
+            f" reads only where a {' or '.join(REFUSABLE)} is refused, which can't happen to what it names; race"
+            " another strategy, or take another point."
+        )
+
+
+def _reads(profile: Profile, group: Group, point: Failpoint) -> bool:
+    """Say whether an operation that a failpoint names may read a row; the atomic statements read none by themselves."""
+    if group.strategy != "atomic":
+        return True
+    chances = point.probability > 0
+    named = islice(plan(profile, group.scenario), max(point.operations, default=-1) + 1)
+    kinds = {each.kind for each in named if each.operation in point.operations}
+    return not kinds.isdisjoint(REFUSABLE) or (chances and not _kinds(profile, group).isdisjoint(REFUSABLE))
+
+
+def _kinds(profile: Profile, group: Group) -> set[str]:
+    """Name the kinds that a group's operations are drawn from: with one row there are no transfers."""
+    return set(profile.kinds or KINDS[group.scenario]) - (set() if profile.rows > 1 else {"transfer"})
+
+
+def _planned(profile: Profile, *names: str) -> tuple[Planned, ...]:
+    """Read the entries of these names; others may be known on hosts only."""
+    entries = (entry.strip() for text in profile.faults for entry in text.split(","))
+    return parse(entry for entry in entries if entry.partition(":")[0] in names)
 
 
 def notes(profile: Profile, groups: Iterable[Group]) -> tuple[str, ...]:
@@ -79,8 +125,7 @@ def _row_count(_profile: Profile, group: Group) -> bool:
 
 def _out_of_order(profile: Profile, group: Group) -> bool:
     """Say whether transfers lock row by row; an atomic statement locks both at once."""
-    kinds = profile.kinds or KINDS[group.scenario]
-    return group.strategy != "atomic" and "transfer" in kinds and profile.rows > 1
+    return group.strategy != "atomic" and "transfer" in _kinds(profile, group)
 
 
 def _deadlock(profile: Profile, group: Group) -> bool:
@@ -102,8 +147,7 @@ def _again(profile: Profile, group: Group) -> bool:
 
 
 def _error_after_commit(profile: Profile, _group: Group) -> bool:
-    entries = (entry.strip() for text in profile.faults for entry in text.split(","))
-    points = failpoints(parse(entry for entry in entries if entry.startswith("failpoint:")))
+    points = failpoints(_planned(profile, "failpoint"))
     return profile.recording and any(each.action is Action.RAISE and each.where in _COMMITTED for each in points)
 
 

@@ -17,7 +17,7 @@ from orchestrator.groups import groups
 from orchestrator.holding import held
 from orchestrator.profile import Mode, Settings, Workers
 from orchestrator.reports import table
-from orchestrator.reports.result import Report, as_json
+from orchestrator.reports.result import Exit, Report, as_json
 from orchestrator.services import origins
 from orchestrator.stage import Book, Stage
 from orchestrator.state import Standing, State, resolve
@@ -81,7 +81,9 @@ def _carry_out(mode: Mode, stage: Stage, watch: Watch, interrupt: Interrupt) -> 
     try:
         try:
             interrupted(stage, interrupt, lambda: _climb(mode, stage, book, watch, interrupt))
-        except OrchestratorError:
+        except OrchestratorError as error:
+            if isinstance(error, ServiceError) and book.findings:
+                return _cut_short(stage, book, interrupt, error)
             _discard_empty(stage)
             raise
         return reported(stage, book, interrupt)
@@ -107,11 +109,17 @@ def interrupted(stage: Stage, interrupt: Interrupt, work: Callable[[], None]) ->
     return False
 
 
-def reported(stage: Stage, book: Book, interrupt: Interrupt) -> Report:
-    """Report what was found, in the run's folder too."""
-    report = _report(stage, book, interrupted=interrupt.asked.is_set())
+def reported(stage: Stage, book: Book, interrupt: Interrupt, ends: Exit | None = None) -> Report:
+    """Report what was found, in the run's folder too; `ends` is the exit code that the groups have no say in."""
+    report = msgspec.structs.replace(_report(stage, book, interrupted=interrupt.asked.is_set()), ends=ends)
     _write(report, stage.folder)
     return report
+
+
+def _cut_short(stage: Stage, book: Book, interrupt: Interrupt, error: ServiceError) -> Report:
+    """Report the groups that were judged before a service failed, and say that it did."""
+    book.notes.append(f"Ended early, with {len(book.findings)} of {len(stage.groups)} groups judged: {error}")
+    return reported(stage, book, interrupt, Exit.SERVICE)
 
 
 def _begin(stage: Stage) -> None:

@@ -110,7 +110,11 @@ def resolve(folder: Path) -> None:
 
     What is in its folder for resuming alone goes at once.
     """
-    (folder / STATE_FILE).unlink(missing_ok=True)
+    state = folder / STATE_FILE
+    if state.is_dir() and not state.is_symlink():
+        shutil.rmtree(state)  # somebody else made it, and the run waits for as long as it is there
+    else:
+        state.unlink(missing_ok=True)
     for path in folder.glob(f"{STATE_FILE}.*"):
         path.unlink(missing_ok=True)  # a kill left half a new one
     for group in folder.glob("*/"):

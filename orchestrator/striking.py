@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from orchestrator.errors import UsageError
-from orchestrator.faults import clock, outages, pop, worker
+from orchestrator.faults import clock, network, outages, pop, worker
 from orchestrator.faults.failpoints import failpoints, unstruck
 from orchestrator.faults.model import Reach
 from orchestrator.faults.network import Links, links_needed
@@ -179,6 +179,9 @@ def check(profile: Profile, wires: Path | None = None) -> None:
     if beyond:
         raise UsageError(f"There is no operation {beyond[0]} to strike: they are 0 to {profile.operations - 1}.")
     if profile.workers is not Workers.SPAWN:
+        clock.check_nodes(found, ())
+        if wires is None:  # `rowrace hosts` has refused its own before
+            _spare_external_nodes(found)
         return
     nodes = nodes_of(profile)
     clock.check_nodes(found, nodes)
@@ -190,6 +193,17 @@ def check(profile: Profile, wires: Path | None = None) -> None:
             raise UsageError(f"Fault «{each.text}»: there is no {min(missing)}; the nodes are {', '.join(nodes)}.")
         if each.name in worker.OF_CHILDREN and profile.pool is not Pool.PREFORK:
             raise UsageError(f"Fault «{each.text}»: the pool has no processes of its own; use --pool prefork.")
+
+
+def _spare_external_nodes(found: Iterable[Planned]) -> None:
+    """Refuse what would kill, pause or cut off nodes that the run doesn't spawn."""
+    for each in found:
+        cuts = each.name in network.FAULTS and not all(link.startswith("orchestrator-") for link in each.targets)
+        if cuts or each.name in {**worker.FAULTS, **pop.FAULTS}:
+            raise UsageError(
+                f"Fault «{each.text}»: external workers are not ours to strike; leave it out, or let the run spawn its"
+                " nodes (--workers spawn)."
+            )
 
 
 def check_servers(profile: Profile, database: Origin, broker: Origin, wires: Path | None = None) -> None:

@@ -233,6 +233,8 @@ def _value(key: Key, value: object, where: str, *, strict: bool) -> object:
         converted = _at(msgspec.convert(_nested({key.path: given}), Profile, strict=strict), key.path)
     except msgspec.ValidationError as error:
         raise UsageError(f"{where} takes {allowed(key.type)}, not {value!r}.") from error
+    if converted == () and isinstance(value, str) and value.strip():
+        raise UsageError(f"{where} is {value!r}, with nothing between the commas: write something, or leave it out.")
     if isinstance(converted, float) and not math.isfinite(converted):
         raise UsageError(f"{where} takes {allowed(key.type)}, not {value!r}.")
     return converted

@@ -40,12 +40,12 @@ _UNREAD: Final = 141
 
 _EPILOG: Final = """\b
 Exit codes, where several apply the first in the order 2, 4, 130, 1, 3:
-  0    every verdict is the expected one, and every gate holds
-  1    a verdict is not the expected one, or a gate failed (also: an unexpected error)
-  2    wrong usage or configuration
+  0    Every verdict is the expected one, and every gate holds
+  1    A verdict is not the expected one, or a gate failed (also: an unexpected error)
+  2    Wrong usage or configuration
   3    UNKNOWN, or INVALID was expected and nothing was provoked
-  4    a service can't be reached or fails to start
-  130  interrupted
+  4    A service can't be reached, fails to start or stops answering; groups judged before are reported
+  130  Interrupted
 """
 
 

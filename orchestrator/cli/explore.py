@@ -29,12 +29,12 @@ _DIVERGED: Final = 3
 
 _EPILOG: Final = """\b
 Exit codes:
-  0    a complete search found nothing (or a sample, with --accept-sample)
-  1    found (hermitage: a result contradicts the published table)
-  2    wrong usage
-  3    a sample found nothing; a replay diverged
-  4    a service can't be reached or fails to start
-  130  interrupted
+  0    A complete search found nothing (or a sample, with --accept-sample)
+  1    Found (hermitage: a result contradicts the published table)
+  2    Wrong usage
+  3    A sample found nothing; a replay diverged
+  4    A service can't be reached or fails to start
+  130  Interrupted
 """
 
 

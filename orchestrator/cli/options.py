@@ -74,7 +74,7 @@ def _metavar(key: toml.Key) -> str:
 def profile_of(scenarios: tuple[str, ...], file: Path | None, flags: Mapping[str, Any]) -> Profile:
     """Build the profile that arguments, file and flags give."""
     given: dict[tuple[str, ...], Any] = {
-        tuple(name.split("__")): ",".join(value) if isinstance(value, tuple) else value
+        tuple(name.split("__")): ",".join(filter(None, value)) if isinstance(value, tuple) else value
         for name, value in flags.items()
         if value is not None and value != ()
     }

@@ -45,6 +45,7 @@ def resume(
     """
     config = configured(database_url, broker_url, runs_dir)
     if run is None:
+        _refuse_alone({"--republish": republish is not None, "--junit": junit is not None})
         _list(config.runs_dir, runs_dir, as_json=as_json)
     if junit is not None:
         check_writable(junit)
@@ -59,6 +60,13 @@ def resume(
         report = go_on(folder, config, watch, interrupt, republish=republish, urls=(database_url, broker_url))
     tell(report, as_json=as_json, junit=junit)
     return int(report.exit_code)
+
+
+def _refuse_alone(given: dict[str, bool]) -> None:
+    """Refuse flags that change nothing where runs are listed."""
+    for flag, is_given in given.items():
+        if is_given:
+            raise UsageError(f"{flag} is for a run that is resumed: say which, `rowrace resume RUN`, or leave it out.")
 
 
 def _list(where: Path, flag: Path | None, *, as_json: bool) -> NoReturn:

@@ -70,3 +70,5 @@ def tell(report: Report, *, as_json: bool, junit: Path | None) -> None:
             click.echo(json.dumps(result.as_json(report), indent=2))
         else:
             table.render(report, sys.stdout)
+        if report.ends is result.Exit.SERVICE:  # its last note is the error
+            click.echo(f"rowrace: {report.notes[-1]}", err=True)

@@ -17,7 +17,7 @@ def services() -> None:
     """Keep an embedded PostgreSQL and Valkey up between runs; `rowrace run` finds them by itself."""
 
 
-@services.command()
+@services.command(short_help="Start the services, and print their URLs.")
 def up() -> None:
     """Start the services unless they are up, and print how other programs find them."""
     from orchestrator.services import kept  # noqa: PLC0415 - only where it is needed

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from orchestrator import toml
+from orchestrator import misplaced, toml
 from orchestrator.errors import UsageError
 from orchestrator.faults import clock, network, pop, worker
 from orchestrator.faults.plan import parse
+from orchestrator.groups import groups
 from orchestrator.hosts import compose, image
 from orchestrator.hosts.faults import check_hosts, known
 from orchestrator.hosts.layout import ORCHESTRATOR, laid_out, planned, require
@@ -89,7 +90,8 @@ def _check(wanted: Wanted) -> None:
     """Refuse what can't be run, before anything is laid out."""
     if wanted.profile.mode is not Mode.DISTRIBUTED:
         raise UsageError("Hosts are for real workers: leave --mode away.")
-    toml.checked(profile_for(wanted.profile, wanted.workers))
+    profile = toml.checked(profile_for(wanted.profile, wanted.workers))
+    planned_groups = groups(profile)
     if wanted.profile.faults:
         found = parse(wanted.profile.faults, known(wanted.file))
         for each in found:
@@ -99,6 +101,7 @@ def _check(wanted: Wanted) -> None:
                     "them (partition:A-B), or strike failpoints, sessions and connections."
                 )
         check_hosts(found, planned(wanted.workers))
+    misplaced.check(profile, planned_groups)
 
 
 def _make(logs: Path) -> None:

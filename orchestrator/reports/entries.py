@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from rich import box
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from rich.console import Console
+    from typing import TextIO
 
 #: Width from which on a folded text is easy to read.
 _READABLE: Final = 30
+#: Width where nothing says how wide it may be, as in a log: an entry a line is easiest to read and to search.
+_WIDE: Final = 200
 #: What a table puts around a cell.
 _AROUND: Final = 3
+
+
+def console(stream: TextIO) -> Console:
+    """Make a console as wide as COLUMNS says, else as the terminal that we were started from, else of 200 columns."""
+    made = Console(file=stream, highlight=False)
+    if not _width_is_known():
+        made.width = _WIDE
+    return made
+
+
+def _width_is_known() -> bool:
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns):
+        return True
+    for standard in range(3):  # input, output, errors: one of them may be the terminal though another is a pipe
+        with suppress(OSError):
+            return os.get_terminal_size(standard).columns > 0
+    return False
 
 
 def render(console: Console, headers: Sequence[str], rows: Sequence[Sequence[Text | str]]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from rich.console import Console
 from rich.text import Text
 
 from orchestrator.faults import KNOWN
@@ -48,9 +47,7 @@ def as_json() -> dict[str, Any]:
 
 def render(stream: TextIO) -> None:
     """Write the faults, then the mistakes."""
-    console = Console(file=stream, highlight=False)
-    if not console.is_terminal:
-        console.width = 160
+    console = entries.console(stream)
     faults = [
         (name, kind.targets or "-", _options(kind) or "-", _duration(kind), kind.help)
         for name, kind in sorted(KNOWN.items())

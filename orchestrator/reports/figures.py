@@ -57,7 +57,12 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     #: The fault plan's entries, and what recovering from each fault that struck took.
     faults: tuple[str, ...] = ()
     recovery: tuple[Recovery, ...] = ()
-    #: Operations that were published again, since they were thought to be lost.
+    #: Attempts that ran a message which the broker had delivered before.
+    redelivered: int = 0
+    #: Attempts that ended info, or not at all: nobody told what became of them.
+    info_attempts: int = 0
+    #: What is thought to be lost was to be published again; and the operations that were.
+    republish: bool = False
     republished: int = 0
 
 
@@ -97,6 +102,9 @@ def figures_of(facts: Facts, verdict: Verdict) -> Figures:
         verdict=verdict.value,
         faults=meta.faults,
         recovery=recovery(columns),
+        redelivered=int(np.count_nonzero(columns.attempts.redelivered)),
+        info_attempts=int(np.count_nonzero(columns.attempts.outcome == INFO)),
+        republish=meta.republish,
         republished=int(np.count_nonzero(columns.operations.republished)),
     )
 

@@ -26,7 +26,7 @@ _COUNTS: Final = (
     *("lost_updates", "overlaps"),
 )
 _TIMES: Final = ("p50_ms", "p95_ms", "p99_ms", "max_ms", "operations_per_s")
-_FAULTS: Final = ("faults", "recovery", "republished")
+_FAULTS: Final = ("faults", "recovery", "redelivered", "info_attempts", "republish", "republished")
 _BLANK: Final[dict[str, Any]] = {**dict.fromkeys(_COUNTS, 0), **dict.fromkeys(_TIMES)}
 
 

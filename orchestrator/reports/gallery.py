@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
@@ -51,9 +50,7 @@ def as_json(shown: Sequence[Shown]) -> list[dict[str, Any]]:
 
 def render(shown: Sequence[Shown], asked: int, stream: TextIO) -> None:
     """Write the table, then what the verifier said of each failure; of an interrupted gallery, what it had shown."""
-    console = Console(file=stream, highlight=False)
-    if not console.is_terminal:
-        console.width = 200
+    console = entries.console(stream)
     if shown:
         entries.render(console, _HEADERS, [_row(each) for each in shown])
     whole = not console.is_terminal  # in a file a sentence is a line

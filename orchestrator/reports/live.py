@@ -67,4 +67,4 @@ class LiveView:
 
     def _show(self, text: str) -> None:
         with suppress(OSError):  # as above
-            self._live.update(Text(text), refresh=True)
+            self._live.update(Text(text, no_wrap=True, overflow="ellipsis"), refresh=True)

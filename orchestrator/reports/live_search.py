@@ -54,4 +54,5 @@ class LiveSearch:
             raise Enough("interrupted")
         if self._console.is_terminal and seconds - self._shown >= _PACE:
             self._shown = seconds
-            self._live.update(Text(line(policy, schedules, outcomes, seconds)), refresh=True)
+            text = line(policy, schedules, outcomes, seconds)
+            self._live.update(Text(text, no_wrap=True, overflow="ellipsis"), refresh=True)

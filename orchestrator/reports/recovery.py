@@ -1,4 +1,4 @@
-"""Recovery: how long after each fault's healing the first new commit came, by name of the fault."""
+"""Recovery: how long after each fault's healing the first new commit of any node came, by name of the fault."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
+
+from orchestrator.verifier.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,13 +57,17 @@ def lines(row: Row) -> Iterator[str]:
     if row.faults or row.recovery:
         planned = ", ".join(row.faults) or "none of the plan's"
         yield f"Faults ({where}): {planned}"
+        yield (
+            f"  Of {counted(row.attempts, 'attempt')}, {row.redelivered:,} ran a redelivered message, and"
+            f" {row.info_attempts:,} ended info (outcome unknown)."
+        )
     if row.faults and not row.recovery:
         yield "  none struck"
     if row.recovery:
-        yield "  Recovery, from healing to the next commit:"
+        yield "  Recovery, from healing to the next commit of any node:"
     for each in row.recovery:
         yield f"  {each.name}: struck {_times(each.strikes)}; {_recovered(each)}"
-    if row.republished:
+    if row.republish or row.republished:  # resumed without it, a run may have done so before
         operations = "1 operation was" if row.republished == 1 else f"{row.republished:,} operations were"
         yield f"{operations} published again (--republish) in {where}."
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -38,6 +38,10 @@ PRECEDENCE = (
     Exit.UNKNOWN,
     Exit.AS_EXPECTED,
 )
+
+
+#: The command of a run across hosts that were laid out for it.
+ON_HOSTS: Final = "rowrace hosts"
 
 
 class Row(Figures, frozen=True, kw_only=True):
@@ -108,6 +112,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(finding.row for finding in self.findings)
 
     @property
+    def stood_on(self) -> str:
+        """Where it was raced; what `rowrace hosts` gives to the run on its hosts is the layout's own."""
+        return self.rung.replace("given ", "the layout's own ") if self.command == ON_HOSTS else self.rung
+
+    @property
     def exit_code(self) -> Exit:
         """What the command ends with."""
         if self.ends is not None:
@@ -126,7 +135,7 @@ def as_json(report: Report) -> dict[str, Any]:
     """Build the object that `--json` prints."""
     return {
         "run": report.folder,
-        "rung": report.rung,
+        "rung": report.stood_on,
         "exit_code": int(report.exit_code),
         "interrupted": report.interrupted,
         "notes": list(report.notes),

@@ -115,7 +115,7 @@ def words(report: Report, width: int = _READABLE) -> Iterator[str]:
     yield _isolation(report)
     yield from _evidence(report)
     yield from asked_for(report)
-    yield f"It stood on {report.rung}."
+    yield f"It stood on {report.stood_on}."
     limits = dict.fromkeys(limit for finding in report.findings for limit in finding.verdict.not_checked)
     if limits:
         yield f"Not shown: {'; '.join(limits)}."
@@ -126,9 +126,9 @@ def words(report: Report, width: int = _READABLE) -> Iterator[str]:
 def _expected(report: Report) -> str:
     """Say in one line what the exit code says."""
     code = int(report.exit_code)
-    if report.ends is None:
+    if report.ends in (None, Exit.SERVICE):
         good = sum(row.remark is None for row in report.rows)
-        return f"As expected: {good} of {counted(len(report.rows))}; exit code {code}."
+        return f"As expected: {good} of {counted(report.asked)}; exit code {code}."
     value = _VALUES.get(report.ends, Value.UNKNOWN)
     count = sum(row.verdict is value for row in report.rows)
     count += report.asked - len(report.rows) if value is Value.UNKNOWN else 0

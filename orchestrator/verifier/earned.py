@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orchestrator.verifier.facts import Facts
+
+
+#: What is said of operations that nobody confirmed as published, and nobody attempted.
+_UNPUBLISHED: Final = "not confirmed as published"
+#: The same where the race was cut short: what waited in the queue then was taken back.
+_WITHDRAWN: Final = "not run (never published, or withdrawn when the race was cut short)"
 
 
 def overlap(facts: Facts) -> Check:
@@ -78,7 +84,7 @@ def _faults(facts: Facts) -> Sequence[str]:
         (not planned, "no operation was planned"),
         (unsettled, f"{counted(unsettled, 'operation')} unsettled"),
         (running, f"{counted(running, 'attempt')} of unknown outcome may still take effect"),
-        (unpublished, f"{counted(unpublished, 'operation')} not confirmed as published"),
+        (unpublished, f"{counted(unpublished, 'operation')} {_UNPUBLISHED if meta.drained else _WITHDRAWN}"),
     )
     return [text for is_so, text in named if is_so] + [*meta.gaps, *meta.unmet]
 

@@ -61,12 +61,12 @@ def test_help_documents_every_exit_code(rowrace: Rowrace) -> None:
     done = rowrace("--help")
     assert 0 == done.returncode
     for code in (
-        "0    every verdict",
-        "1    a verdict",
-        "2    wrong usage",
+        "0    Every verdict",
+        "1    A verdict",
+        "2    Wrong usage",
         "3    UNKNOWN",
-        "4    a service",
-        "130  inter",
+        "4    A service",
+        "130  Inter",
     ):
         assert code in done.stdout
 
@@ -107,6 +107,10 @@ def test_every_key_has_its_flag(rowrace: Rowrace) -> None:
         (("run", "--operatoins", "5"), "No such option"),
         (("verify", ""), "PATH takes a path, not an empty text."),
         (("verify", "nowhere"), "nowhere: there is no such folder"),
+        (("run", "--faults", ","), "--faults is ',', with nothing between the commas: write something, or leave it"),
+        (("resume", "--junit", "x.xml"), "--junit is for a run that is resumed: say which, `rowrace resume RUN`"),
+        (("resume", "--republish"), "--republish is for a run that is resumed: say which, `rowrace resume RUN`"),
+        (("resume", "--no-republish"), "--republish is for a run that is resumed: say which, `rowrace resume RUN`"),
         (("plan", "--rows", "0"), "--rows takes an integer of 1 or more"),
         (("profile", "--seed", "x"), "--seed takes an integer of 0 or more"),
     ],
@@ -229,6 +233,17 @@ def test_a_service_given_by_a_flag_is_corrected_there(rowrace: Rowrace, flag: st
     assert 4 == done.returncode
     assert f"correct {flag}" in done.stderr
     assert "ROWRACE_" not in done.stderr
+
+
+def test_an_empty_fault_plan_is_none(rowrace: Rowrace) -> None:
+    """Who clears a variable in a script means no faults."""
+    assert "faults = []" in rowrace("profile", "--faults", "", "--faults", "").stdout
+
+
+def test_a_pipe_is_as_wide_as_columns_says(rowrace: Rowrace) -> None:
+    """A table where it fits."""
+    assert 60 == max(map(len, rowrace("faults", COLUMNS="60").stdout.splitlines()))
+    assert "fault                 targets          options" in rowrace("faults", COLUMNS="160").stdout
 
 
 def test_plan_prints_the_digest(rowrace: Rowrace) -> None:

@@ -174,6 +174,18 @@ def test_an_unreadable_state_is_told_and_cleaned(rowrace: Rowrace, folder: Path,
     assert (False, True, None) == (data.exists(), others.exists(), state.read(folder))
 
 
+@pytest.mark.parametrize("arguments", [("clean",), ("clean", "--forget", RUN)])
+def test_a_folder_in_the_state_s_place_is_told_and_cleaned(
+    rowrace: Rowrace, folder: Path, arguments: tuple[str, ...]
+) -> None:
+    """Whatever is in it: the run would wait for as long as it is there."""
+    (folder / state.STATE_FILE / "within").mkdir(parents=True)
+    done = rowrace("resume", RUN)
+    assert (2, 1, True) == (done.returncode, done.stderr.count("\n"), "can't be read, so the run can't" in done.stderr)
+    assert Done(0, f"Removed what run {RUN} would be resumed with\n", "") == rowrace(*arguments)
+    assert (None, True) == (state.read(folder), folder.exists())
+
+
 def test_gone_data_are_told_before_anybody_tries(rowrace: Rowrace, folder: Path) -> None:
     """What to type is what helps."""
     folders.remove(_embedded(folder))

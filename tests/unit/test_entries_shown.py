@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import re
-from typing import Final
+from typing import Final, NoReturn
 
 import pytest
 from rich import console
@@ -14,7 +15,7 @@ from orchestrator.faults.model import WORDS
 from orchestrator.faults.plan import parse
 from orchestrator.gallery import FAILURES, Shown
 from orchestrator.hosts import faults as hosts
-from orchestrator.reports import faults, gallery
+from orchestrator.reports import entries, faults, gallery
 from orchestrator.verifier.verdict import Value
 from worker.mistakes import Mistake
 
@@ -76,11 +77,37 @@ def test_no_name_of_a_failure_is_broken(terminal: _Terminal) -> None:
     assert set() == names - _words(terminal)
 
 
-def test_what_is_no_terminal_gets_a_table() -> None:
-    """A line an entry where it fits, however narrow the terminal is that it is shown on later."""
+@pytest.mark.parametrize("columns", ["60", "80", "120", "160", "200", "0", None])
+def test_what_is_no_terminal_is_as_wide_as_columns_says(columns: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or as the terminal behind a pipe; without either there is room for a table."""
+
+    def no_terminal(_handle: int) -> NoReturn:
+        raise OSError
+
+    monkeypatch.setattr(os, "get_terminal_size", no_terminal)
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns is not None:
+        monkeypatch.setenv("COLUMNS", columns)
+    assert int(columns or 0) or 200 == entries.console(io.StringIO()).width
+
+
+@pytest.mark.parametrize(("columns", "first"), [("60", "bandwidth"), ("80", "bandwidth"), ("160", "fault  ")])
+def test_a_pipe_gets_a_table_where_one_fits(columns: str, first: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No line is longer than COLUMNS says."""
+    monkeypatch.setenv("COLUMNS", columns)
     stream = io.StringIO()
     faults.render(stream)
-    assert "fault                 targets          options" in stream.getvalue()
+    lines = stream.getvalue().strip().splitlines()
+    assert (True, True) == (lines[0].startswith(first), max(map(len, lines)) <= int(columns))
+
+
+@pytest.mark.parametrize(("columns", "first"), [("60", "lost-early-ack\n"), ("250", "failure  ")])
+def test_the_gallery_is_laid_out_alike(columns: str, first: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its sentences are a line each."""
+    monkeypatch.setenv("COLUMNS", columns)
+    stream = io.StringIO()
+    gallery.render([_shown("lost-early-ack")], 1, stream)
+    assert stream.getvalue().strip().startswith(first)
 
 
 def _given(name: str, option: str) -> tuple[str, str]:

@@ -13,10 +13,12 @@ from orchestrator.config import Config
 from orchestrator.errors import UsageError
 from orchestrator.faults import KNOWN
 from orchestrator.faults.plan import parse
+from orchestrator.hosts import racing
 from orchestrator.hosts.compose import services
 from orchestrator.hosts.faults import check_hosts, known, pairs
 from orchestrator.hosts.layout import planned, require
 from orchestrator.hosts.racing import Wanted, _check, _make
+from orchestrator.interrupt import Interrupt
 from orchestrator.profile import Mode, Profile, Settings, Workers
 from orchestrator.run import check_faults
 
@@ -113,6 +115,25 @@ def test_faults_that_need_own_nodes_or_servers_are_refused(entry: str, tmp_path:
     wanted = Wanted(profile=Profile(faults=(entry,)), workers=2, file=_COMPOSE, runs_dir=tmp_path)
     with pytest.raises(UsageError, match=r"are not the run's own to stop|there is no fault"):
         _check(wanted)
+
+
+@pytest.mark.parametrize(
+    ("profile", "said"),
+    [
+        (Profile(scenarios=("nosuch",)), "Unknown scenario nosuch"),
+        (Profile(strategies=("nosuch",)), "Unknown strategy nosuch"),
+        (Profile(mistakes=("nosuch",)), "Unknown mistake nosuch"),
+    ],
+)
+def test_names_that_nobody_knows_are_refused(
+    profile: Profile, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is laid out, and before that is announced."""
+    monkeypatch.setattr(racing, "require", lambda: None)
+    told: list[str] = []
+    with pytest.raises(UsageError, match=said):
+        racing.race(Wanted(profile=profile, workers=2, file=_COMPOSE, runs_dir=tmp_path), Interrupt(), told.append)
+    assert [] == told
 
 
 def test_logs_that_can_not_be_made_are_one_sentence() -> None:

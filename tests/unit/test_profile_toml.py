@@ -103,6 +103,10 @@ def test_flags_are_text() -> None:
             "--isolation takes one or more of read committed, repeatable read or serializable, not 'snapshot'.",
         ),
         ({("strategies",): ","}, "--strategy takes one or more names, not ','."),
+        (
+            {("faults",): " , "},
+            "--faults is ' , ', with nothing between the commas: write something, or leave it out.",
+        ),
         ({("think", "min_ms"): "9"}, "think.min_ms is 9 and above think.max_ms, 5."),
         ({("retry", "base_ms"): "200"}, "retry.base_ms is 200 and above retry.cap_ms, 100."),
         (

@@ -79,11 +79,15 @@ def test_the_report_says_what_struck_and_how_long_recovery_took() -> None:
     """And what was published again; a plain run says nothing of that."""
     draft = broken(("kill", 900, None), ("kill", 1_400, None), ("pause", 100, 200), ("cut", 3_000, None))
     draft.meta["faults"] = ("kill:every=1s", "pause:node1")
+    draft.meta["republish"] = True
     for number in (1, 2):
         draft.operations[number]["republished"] = 1 + number
+        draft.attempts[number]["redelivered"] = True
+    draft.attempts[3]["outcome"] = "info"
     expected = [
         "Faults (credits, pessimistic, read committed): kill:every=1s, pause:node1",
-        "  Recovery, from healing to the next commit:",
+        "  Of 4 attempts, 2 ran a redelivered message, and 1 ended info (outcome unknown).",
+        "  Recovery, from healing to the next commit of any node:",
         "  pause: struck once; 0.001 s",
         "  kill: struck 2 times; median 0.000 s, at most 0.001 s",
         "  cut: struck once; no commit came after it",
@@ -96,14 +100,21 @@ def test_the_report_says_what_struck_and_how_long_recovery_took() -> None:
 def test_the_report_says_where_no_fault_struck_and_how_often_nothing_followed() -> None:
     """A plan alone breaks nothing."""
     draft = broken(faults=("kill:at=60s",))
-    assert ["Faults (credits, pessimistic, read committed): kill:at=60s", "  none struck"] == list(
+    counted = "  Of 4 attempts, 0 ran a redelivered message, and 0 ended info (outcome unknown)."
+    assert ["Faults (credits, pessimistic, read committed): kill:at=60s", counted, "  none struck"] == list(
         lines(row(draft.history()))
     )
     draft = broken(("kill", 900, None), ("kill", 9_000, None))
-    draft.operations[0]["republished"] = 1
+    draft.operations[0]["republished"] = 1  # before the run was resumed with --no-republish
     *_, kill, again = lines(row(draft.history()))
     assert "  kill: struck 2 times; median 0.000 s, at most 0.000 s; no commit came after 1" == kill
     assert again.startswith("1 operation was published again")
+
+
+def test_the_report_says_where_nothing_was_published_again() -> None:
+    """Where it was asked for; that nothing was lost is worth knowing, with faults and without."""
+    (said,) = lines(row(broken(republish=True).history()))
+    assert "0 operations were published again (--republish) in credits, pessimistic, read committed." == said
 
 
 def test_words_and_json_have_the_figures_and_every_named_operation() -> None:
@@ -118,6 +129,7 @@ def test_words_and_json_have_the_figures_and_every_named_operation() -> None:
     (told,) = as_json(report)["rows"]
     assert [{"name": "kill", "strikes": 1, "median_s": 0.0001, "max_s": 0.0001, "not_seen": 0}] == told["recovery"]
     assert (["kill"], 0) == (told["faults"], told["republished"])
+    assert (0, 0, False) == (told["redelivered"], told["info_attempts"], told["republish"])
     (check,) = [each for each in told["checks"] if each["name"] == "lost operations"]
     assert (lost, 12, "INVALID") == ([each["operation"] for each in check["named"]], check["found"], check["verdict"])
     assert {("lost-operation", "kill")} == {(each["anomaly"], *each["faults"]) for each in check["named"]}

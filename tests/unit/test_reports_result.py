@@ -9,6 +9,9 @@ import msgspec
 import pytest
 from rich.console import Console
 
+import rowrace
+from orchestrator.cli.run import tell
+from orchestrator.errors import ServiceError
 from orchestrator.profile import Gates
 from orchestrator.progress import Counts
 from orchestrator.reports import junit, table
@@ -172,6 +175,20 @@ def test_words_tell_the_witness_the_rung_and_how_to_run_it_again() -> None:
 
 
 @pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("rowrace run", "given PostgreSQL 18.1, given Valkey 9.1"),
+        ("rowrace hosts", "the layout's own PostgreSQL 18.1, the layout's own Valkey 9.1"),
+    ],
+)
+def test_servers_of_a_layout_are_nobody_s_gift(command: str, said: str) -> None:
+    """What `rowrace hosts` starts on its hosts is given to the run there, and not by the user."""
+    report = _report(_row(), rung="given PostgreSQL 18.1, given Valkey 9.1", command=command)
+    assert said == as_json(report)["rung"]
+    assert f"It stood on {said}." in list(table.words(report))
+
+
+@pytest.mark.parametrize(
     ("verdicts", "asked", "ends", "said"),
     [
         ((INVALID, VALID), 2, Exit.NOT_AS_EXPECTED, "INVALID in 1 of 2 groups; exit code 1"),
@@ -187,6 +204,26 @@ def test_where_nothing_was_expected_the_code_says_the_verdict(
     lines = list(table.words(report))
     assert f"{said} (verify doesn't count what was expected)." in lines
     assert not any(line.startswith("As expected") for line in lines)
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_service_that_failed_in_mid_run_is_told_beside_the_report(
+    as_json: bool,  # noqa: FBT001 - a case
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The group that was not raced is not among those that are as expected."""
+    note = "Ended early, with 1 of 2 groups judged: The broker does not answer."
+    tell(_report(_row(), asked=2, ends=Exit.SERVICE, notes=("Another.", note)), as_json=as_json, junit=None)
+    said = capsys.readouterr()
+    assert (f"rowrace: {note}\n", True) == (said.err, as_json or "As expected: 1 of 2 groups; exit code 4." in said.out)
+
+
+def test_the_public_api_gives_no_report_that_lacks_a_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever looks at its rows would not miss those that are not there."""
+    cut = _report(_row(), asked=2, ends=Exit.SERVICE, notes=("Ended early.",))
+    monkeypatch.setattr("orchestrator.api.run", lambda *_, **__: cut)
+    with pytest.raises(ServiceError, match=r"\AEnded early\. What was judged is in /runs/r1\.\Z"):
+        rowrace.race(operations=20)
 
 
 def test_words_name_a_control_that_was_not_provoked() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,11 +12,13 @@ from orchestrator.errors import UsageError
 from orchestrator.faults.model import Kind, Reach
 from orchestrator.faults.plan import parse
 from orchestrator.faults.striker import Strike, Striker
-from orchestrator.profile import Pool, Profile
+from orchestrator.profile import Pool, Profile, Workers
 from orchestrator.services import Origin
 from orchestrator.striking import check, check_servers, unmet
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from orchestrator.faults.model import Fault, Planned, Struck
 
 
@@ -80,6 +83,37 @@ def test_what_the_run_will_not_have_is_refused_before_anything_starts(profile: P
     """Nodes, pools and operations are known from the profile."""
     with pytest.raises(UsageError, match=said):
         check(profile)
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("kill-node", "external workers are not ours to strike"),
+        ("kill-child:node1", "external workers are not ours to strike"),
+        ("kill-in-pop", "external workers are not ours to strike"),
+        ("warm-shutdown:node2", "external workers are not ours to strike"),
+        ("latency:node1-db", "external workers are not ours to strike"),
+        ("partition:orchestrator-db:*-broker", "external workers are not ours to strike"),
+        ("clock-skew:node1:skew=1s", "external workers have clocks of their own"),
+    ],
+)
+def test_external_nodes_are_not_struck(entry: str, said: str) -> None:
+    """Before anything is opened."""
+    with pytest.raises(UsageError, match=rf"\AFault «{re.escape(entry)}»: [^\n]*{said}[^\n]*\Z"):
+        check(Profile(faults=("kill-clients", entry), workers=Workers.EXTERNAL))
+
+
+@pytest.mark.parametrize(
+    "entry", ["kill-clients", "terminate-backends", "latency:orchestrator-db", "poison:operation=1", "restart-database"]
+)
+def test_what_touches_no_external_node_s_process_or_way_is_let_through(entry: str) -> None:
+    """Services, the orchestrator's own ways and failpoints are within reach."""
+    check(Profile(faults=(entry,), workers=Workers.EXTERNAL))
+
+
+def test_cuts_between_hosts_are_let_through(tmp_path: Path) -> None:
+    """Workers on hosts are external, and their ways are real."""
+    check(Profile(faults=("partition:worker1-database",), workers=Workers.EXTERNAL), tmp_path / "wires")
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,13 @@ def test_a_process_that_ran_nothing_is_no_part_of_the_fleet() -> None:
         ({"interrupted": True}, "the run was interrupted"),
         ({"timed_out": True}, "the run ended at its time limit"),
         ({"recording": False}, "recording was off"),
+        (
+            {"planned": 12, "interrupted": True, "drained": False},
+            (
+                "the run was interrupted; gathering ended before queue and workers were empty; 2 operations not run"
+                " (never published, or withdrawn when the race was cut short)"
+            ),
+        ),
         ({"drained": False}, "gathering ended before queue and workers were empty"),
         ({"planned": 12}, "2 operations not confirmed as published"),
         ({"planned": 11}, "1 operation not confirmed as published"),
