@@ -21,6 +21,10 @@ QUEUE: Final = "rowrace"
 #: A silently cut broker connection is noticed within this time, seconds.
 _CUT_S: Final = 5
 
+#: Only who holds the mutex gives timed-out messages again, which takes milliseconds; one killed while it holds it keeps
+#: all others from it for this long, seconds (kombu: 300).
+_MUTEX_S: Final = 10
+
 #: Celery's pools by the modules that hold them.
 _POOLS: Final = {"thread": "threads"}
 
@@ -69,6 +73,7 @@ def _recovery() -> dict[str, Any]:
         # Kombu's defaults look for timed-out messages every 100 s only.
         "unacked_restore_interval": 1,
         "unacked_restore_throttle": 1,
+        "unacked_mutex_expire": _MUTEX_S,
         "socket_keepalive": True,
         "socket_keepalive_options": _keepalive(),
         "socket_connect_timeout": _CUT_S,

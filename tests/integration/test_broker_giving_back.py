@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
+from kombu.transport.redis import Mutex
 
 from orchestrator.broker import Broker, unacked_of
 from orchestrator.plan import plan
 from orchestrator.profile import Profile
 from orchestrator.publish import Publisher, messages
+from worker.app import create
+from worker.config import read
 from worker.contract import UNACKED, Isolation, Retry, Settings
 
 if TYPE_CHECKING:
@@ -63,6 +66,19 @@ def _taken(broker: Broker, count: int) -> None:
             assert channel.basic_get(broker.queue) is not None
         channel.qos._delivered.clear()  # or it would give them back itself
         channel.qos._dirty.clear()
+
+
+def test_a_node_killed_while_it_gives_messages_again_keeps_others_from_it_for_seconds(
+    broker_url: str,
+    client: Any,  # noqa: ANN401 - redis-py's types don't help
+) -> None:
+    """By kombu's own default the mutex would stand for five minutes, and no message came again until then."""
+    key = f"rowrace:{secrets.token_hex(9)}"
+    app = create(read({"ROWRACE_BROKER_URL": broker_url, "ROWRACE_UNACKED": key}))
+    with app.connection_for_read() as connection:
+        channel: Any = connection.channel()  # its types know no channel of a virtual transport
+        with Mutex(client, channel.unacked_mutex_key, channel.unacked_mutex_expire):
+            assert 0 < client.pttl(f"{key}_mutex") <= 10_000
 
 
 def _number(message: bytes) -> int:
