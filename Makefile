@@ -29,7 +29,8 @@ test: $(READY) ## Run the tests: unit, integration, acceptance
 	@$(BIN)/python -m pytest -m "not prove and fleets" --numprocesses 2 --dist loadfile
 
 prove: $(READY) ## Run every test, the long ones too, and every mutant of the verifier
-	@$(BIN)/python -m pytest --timeout 1800
+	@$(BIN)/python -m pytest -m "not fleets" --numprocesses 2 --timeout 1800
+	@$(BIN)/python -m pytest -m fleets --numprocesses 2 --dist loadfile --timeout 1800
 	@$(BIN)/python -m tests.mutants --jobs 2
 
 mutants: $(READY) ## Try a few mutants of the verifier: does a test notice each
