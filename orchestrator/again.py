@@ -12,7 +12,7 @@ from orchestrator.groups import Group, expected
 from orchestrator.history import files
 from orchestrator.profile import Expect, Profile
 from orchestrator.reports.findings import finding
-from orchestrator.reports.result import Exit, Report
+from orchestrator.reports.result import RUN, Exit, Report
 from orchestrator.verifier.verdict import Value, merge
 from worker.contract import Isolation
 
@@ -39,6 +39,7 @@ class _Told(msgspec.Struct, frozen=True):
 
     rows: tuple[_Judged, ...]
     notes: tuple[str, ...] = ()
+    command: str = RUN
 
 
 def again(path: Path, level: str | None = None) -> Report:
@@ -64,6 +65,7 @@ def again(path: Path, level: str | None = None) -> Report:
             *(f"Missing: group {name} was judged in the run, and its history is gone." for name in missing),
         ),
         level=level,
+        command=told.command,
     )
     return msgspec.structs.replace(report, ends=exit_code(report))
 

@@ -57,7 +57,7 @@ def race(stage: Stage, book: Book, standing: Standing, watch: Watch, interrupt: 
             watching = stack.enter_context(watchdog(stage.logs / "watchdog.log"))
             services = stack.enter_context(_services(stage, standing, watching))
             standing.step(msgspec.structs.replace(standing.now, base=base(services, standing.path)))
-            book.rung = services.rung
+            book.rung = stage.rung(services)
             field = _Opening(stage, book, standing, services, watching, stack).field(watch, interrupt)
         book.notes += ladder.limits(Mode.DISTRIBUTED, local=_local(stage, services))
         if not stage.profile.synchronous_commit:

@@ -295,7 +295,7 @@ def _meta(field: Field, ground: Ground, ending: Ending, gaps: tuple[str, ...], u
         strategy=group.strategy,
         isolation=group.isolation.value,
         mode="distributed",
-        rung=field.services.rung,
+        rung=stage.rung(field.services),
         planned=profile.operations,
         plan_digest=digest(profile, group.scenario),
         idempotency=profile.idempotency,

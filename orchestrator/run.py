@@ -17,7 +17,7 @@ from orchestrator.groups import groups
 from orchestrator.holding import held
 from orchestrator.profile import Mode, Settings, Workers
 from orchestrator.reports import table
-from orchestrator.reports.result import Exit, Report, as_json
+from orchestrator.reports.result import ON_HOSTS, RUN, Exit, Report, as_json
 from orchestrator.services import origins
 from orchestrator.stage import Book, Stage
 from orchestrator.state import Standing, State, resolve
@@ -177,7 +177,7 @@ def _report(stage: Stage, book: Book, *, interrupted: bool) -> Report:
         asked=len(stage.groups),
         interrupted=interrupted,
         notes=tuple(book.notes),
-        command="rowrace hosts" if stage.config.wires else "rowrace run",
+        command=ON_HOSTS if stage.config.wires else RUN,
     )
 
 

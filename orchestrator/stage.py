@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from orchestrator.groups import Group
     from orchestrator.profile import Profile
     from orchestrator.reports.result import Finding
+    from orchestrator.services import Services
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +42,10 @@ class Stage(msgspec.Struct, frozen=True, kw_only=True):
     def journals(self) -> Path:
         """Where the nodes that it spawns write what they attempt, until it is shipped."""
         return self.folder / JOURNALS
+
+    def rung(self, services: Services) -> str:
+        """Say where it stands; what `rowrace hosts` gives to the run on its hosts is the layout's own."""
+        return services.rung.replace("given ", "the layout's own ") if self.config.wires else services.rung
 
 
 class Book:

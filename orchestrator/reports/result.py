@@ -40,7 +40,8 @@ PRECEDENCE = (
 )
 
 
-#: The command of a run across hosts that were laid out for it.
+#: The commands of a run, and of one across hosts that were laid out for it.
+RUN: Final = "rowrace run"
 ON_HOSTS: Final = "rowrace hosts"
 
 
@@ -104,17 +105,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     #: The consistency model that the dependencies were held to as well; None: to none.
     level: str | None = None
     #: The command that runs it again.
-    command: str = "rowrace run"
+    command: str = RUN
 
     @property
     def rows(self) -> tuple[Row, ...]:
         """The table's rows."""
         return tuple(finding.row for finding in self.findings)
-
-    @property
-    def stood_on(self) -> str:
-        """Where it was raced; what `rowrace hosts` gives to the run on its hosts is the layout's own."""
-        return self.rung.replace("given ", "the layout's own ") if self.command == ON_HOSTS else self.rung
 
     @property
     def exit_code(self) -> Exit:
@@ -135,7 +131,8 @@ def as_json(report: Report) -> dict[str, Any]:
     """Build the object that `--json` prints."""
     return {
         "run": report.folder,
-        "rung": report.stood_on,
+        "rung": report.rung,
+        "command": report.command,
         "exit_code": int(report.exit_code),
         "interrupted": report.interrupted,
         "notes": list(report.notes),

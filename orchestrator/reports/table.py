@@ -115,7 +115,7 @@ def words(report: Report, width: int = _READABLE) -> Iterator[str]:
     yield _isolation(report)
     yield from _evidence(report)
     yield from asked_for(report)
-    yield f"It stood on {report.stood_on}."
+    yield f"It stood on {report.rung}."
     limits = dict.fromkeys(limit for finding in report.findings for limit in finding.verdict.not_checked)
     if limits:
         yield f"Not shown: {'; '.join(limits)}."

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from orchestrator.again import again
+from orchestrator.reports import table
 from tests.hosting import Belongings, hosts, interfaces, named, needs_hosts, race
 from tests.stand_ins import wait_until
 
@@ -24,7 +26,14 @@ def test_a_race_spans_the_hosts(tmp_path: Path) -> None:
     assert (2, 2) == (history.meta.min_nodes, history.meta.min_hosts)
     assert {"worker1", "worker2"} == set(history.processes["host"].to_pylist())
     (report,) = tmp_path.glob("runs/*/report.txt")
-    assert f"run it again with: rowrace hosts --profile {report.parent}/profile.toml" in report.read_text()
+    verified = [*table.words(again(report.parent))]
+    for said in (
+        f"run it again with: rowrace hosts --profile {report.parent}/profile.toml",
+        f"It stood on {history.meta.rung}.",
+    ):
+        assert said in report.read_text()
+        assert any(said in line for line in verified)
+    assert history.meta.rung.startswith("the layout's own PostgreSQL")
 
 
 def test_a_worker_that_ends_is_started_again(tmp_path: Path) -> None:

@@ -174,18 +174,12 @@ def test_words_tell_the_witness_the_rung_and_how_to_run_it_again() -> None:
     assert "Isolation kept by the database in 1 group" in text
 
 
-@pytest.mark.parametrize(
-    ("command", "said"),
-    [
-        ("rowrace run", "given PostgreSQL 18.1, given Valkey 9.1"),
-        ("rowrace hosts", "the layout's own PostgreSQL 18.1, the layout's own Valkey 9.1"),
-    ],
-)
-def test_servers_of_a_layout_are_nobody_s_gift(command: str, said: str) -> None:
-    """What `rowrace hosts` starts on its hosts is given to the run there, and not by the user."""
-    report = _report(_row(), rung="given PostgreSQL 18.1, given Valkey 9.1", command=command)
-    assert said == as_json(report)["rung"]
-    assert f"It stood on {said}." in list(table.words(report))
+@pytest.mark.parametrize("command", ["rowrace run", "rowrace hosts"])
+def test_the_command_that_runs_it_again_is_told(command: str) -> None:
+    """In words, and to machines, `rowrace verify` among them."""
+    report = _report(_row(), command=command)
+    assert command == as_json(report)["command"]
+    assert any(f"run it again with: {command} --profile" in line for line in table.words(report))
 
 
 @pytest.mark.parametrize(
