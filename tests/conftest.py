@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,21 @@ if TYPE_CHECKING:
 #: Of the tests that need services, those that may run beside others: they explore in their own process.
 _BESIDE = ("test_explore", "test_examples", "test_eager")
 _POSTGRES_15 = Path("/usr/lib/postgresql/15/bin")
+
+
+def pytest_configure() -> None:
+    """Hear signals that our starter ignored (`nohup`, a shell's `&`), or all that a test starts would ignore them.
+
+    SIGQUIT ends servers, SIGHUP makes them read their files.
+    """
+    for name, heard in (
+        ("SIGINT", signal.default_int_handler),
+        ("SIGQUIT", signal.SIG_DFL),
+        ("SIGHUP", signal.SIG_DFL),
+    ):
+        number = getattr(signal, name, None)  # Windows has only the first
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, heard)
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` looks at the marks
